@@ -92,9 +92,7 @@ _ROWS = (
         refit_keeps_scores=True,
         calibrated_refit_keeps_scores=True,
         streamed="clipfeat.zoo.streamed.streamed_logreg:fit",
-        codecs={
-            "SerialLogisticRegression": "clipfeat.model.codecs.linear:SERIAL_LOGISTIC_REGRESSION"
-        },
+        codecs={"SerialLogisticRegression": "clipfeat.model.codecs.linear:LOGISTIC_CONVERSION"},
     ),
     ClassifierRow(
         "knn",

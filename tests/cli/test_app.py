@@ -37,7 +37,7 @@ def test_a_feature_file_and_a_run(image_folder: Path, started: list[Any]) -> Non
     assert session.data.roots == (str(image_folder),)
     with session.thumbnails as thumbnails:
         assert thumbnails.make(0) is not None
-        image = thumbnails.read(5)
+    image = (image_folder / session.data.paths[5]).read_bytes()
     assert search_image(session.data, image, 3).rows[0] == 5
 
 

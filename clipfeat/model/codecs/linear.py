@@ -69,7 +69,7 @@ def _as_plain(serial: SerialLogisticRegression) -> LogisticRegression:
 LOGISTIC_REGRESSION = Codec(
     LogisticRegression, _write, lambda node: _read(node, LogisticRegression())
 )
-SERIAL_LOGISTIC_REGRESSION = Conversion(SerialLogisticRegression, _as_plain)
+LOGISTIC_CONVERSION = Conversion(SerialLogisticRegression, _as_plain)
 RIDGE = Codec(RidgeClassifier, _write_ridge, _read_ridge)
 LDA = Codec(LinearDiscriminantAnalysis, _write, _read_lda)
 PRIMAL_SVC = Codec(PrimalSVC, _write, lambda node: _read(node, PrimalSVC()))

@@ -8,6 +8,8 @@ from typing import Any
 
 # Read when the hub's library is first imported: no test may wait for a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Ray lowers the priority of its workers, so that they wait for the other processes of the tests.
+os.environ.setdefault("RAY_worker_niceness", "0")
 # Read when the numerical libraries are first imported. With a thread for each core in each process
 # of pytest-xdist, threads wait for each other: two processes on two cores took 1.8 times as much
 # processor time.

@@ -1,6 +1,7 @@
 """Small models on real networks, which take a second to open."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,31 @@ import pytest
 from PIL import Image
 
 import clipfeat
-from clipfeat.encoders import EncoderOptions, open_encoder
+from clipfeat.encoders import EncoderOptions, onnx_export, open_encoder
+from clipfeat.encoders.encoder import Encoder
 from clipfeat.features import FeatureSet
 from clipfeat.images.decode import RGB
 from clipfeat.model import Model
 from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import texture
 from tests.model.test_codecs import fitted
+
+
+@pytest.fixture(scope="package", autouse=True)
+def exported_networks() -> Iterator[None]:
+    """Export each network once, since torch needs seconds for it."""
+    plain = onnx_export.encoder_to_onnx
+    made: dict[tuple[str, int], Any] = {}
+
+    def encoder_to_onnx(encoder: Encoder, opset: int) -> Any:
+        key = encoder.spec.fingerprint, opset
+        if key not in made:
+            made[key] = plain(encoder, opset)
+        return copy.deepcopy(made[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnx_export, "encoder_to_onnx", encoder_to_onnx)
+        yield
 
 
 def pictures(n: int, seed: int = 0) -> list[RGB]:

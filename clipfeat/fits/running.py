@@ -1,22 +1,20 @@
 """Runs of cells, with a cache, a time limit or a Ray cluster.
 
 A cell is one classifier that is fitted and scored on one split. A trial is a list of splits, such
-as the folds of one cross-validation. By default, the cells run one after the other with all
-threads. Boosted trees are fitted side by side, with one thread each. If there are other cells and
-much data, a child process fits the boosted trees while this process fits the other cells. With a
-time limit, all cells run in a child process. On a Ray cluster, they run in parallel.
+as the folds of one cross-validation. By default, the cells run in this process. Boosted trees are
+fitted side by side, with one thread each. The other cells run one after the other with all threads.
+With a time limit, the cells run in a child process. On a Ray cluster, they run in parallel.
 """
 
 import time
 import warnings
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -26,10 +24,9 @@ import numpy as np
 from clipfeat.errors import DataError, StorageError
 from clipfeat.fits.cache import CellCache, data_digest
 from clipfeat.fits.cells import Cell, CellSpec, run_cell
-from clipfeat.fits.limited import one_process, unpickle_result
+from clipfeat.fits.limited import one_process
 from clipfeat.fits.on_ray import Executor
-from clipfeat.fits.second_process import Finished, second_process
-from clipfeat.zoo import SMALL, classifiers, pick_threads
+from clipfeat.zoo import classifiers, pick_threads
 from clipfeat.zoo.acceleration import pick_device
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import Split, TrainingData
@@ -110,7 +107,6 @@ def run_cells(
     StorageError
         If a finished cell cannot be written.
     """
-    cells = _cache(cache, data, options, out_of_fold, time_limit)
     if executor is None:
         n_threads = pick_threads(n_jobs, data[0].size)
         at_once: Sequence[int] = ()
@@ -118,16 +114,11 @@ def run_cells(
             at_once = _boosted(specs, options)
         with cell_runner(
             data, n_classes, options, out_of_fold=out_of_fold, n_jobs=n_threads,
-            time_limit=time_limit, together=together, cells=cells, run=run,
+            time_limit=time_limit, together=together, cache=cache, run=run,
         ) as run_one:  # fmt: skip
-            start = partial(
-                second_process, data=data, options=options, n_classes=n_classes,
-                out_of_fold=out_of_fold,
-            )  # fmt: skip
-            yield from _on_this_machine(
-                run_one, specs, at_once, n_threads, data[0].size, cells, start
-            )
+            yield from _on_this_machine(run_one, specs, at_once, n_threads, data[0].size)
         return
+    cells = _cache(cache, data, options, out_of_fold, time_limit)
     left = []
     for number, spec in enumerate(specs):
         cached = None if cells is None else cells.read(spec)
@@ -194,10 +185,8 @@ def _on_this_machine(
     side_by_side: Sequence[int],
     n_jobs: int,
     n_values: int,
-    cells: CellCache | None,
-    start: Callable[..., AbstractContextManager[Finished]],
 ) -> Iterator[tuple[int, Result]]:
-    """Run some cells side by side, and the other cells in order with all threads.
+    """Run some cells side by side, then the other cells in order with all threads.
 
     Threads of one boosted fit wait for each other many times per tree. On a busy machine with two
     cores, a fit of ``lgbm`` on 2,700 × 1,280 values took 10 s with one thread, and 28 to 58 s with
@@ -205,12 +194,12 @@ def _on_this_machine(
     """
     failed: dict[tuple[int, str], Exception] = {}
 
-    def result_of(number: int, run: Callable[[CellSpec], Cell] = run_one) -> tuple[int, Result]:
+    def result_of(number: int, n_threads: int = n_jobs) -> tuple[int, Result]:
         spec = specs[number]
         key = spec.trial, spec.entry
         if key not in failed:
             try:
-                return number, run(spec)
+                return number, run_one(spec, n_threads)
             except StorageError:
                 raise
             except Exception as error:
@@ -221,82 +210,19 @@ def _on_this_machine(
 
     n_threads = joblib.effective_n_jobs(n_jobs)
     n_workers = min(n_threads, len(side_by_side), SIDE_BY_SIDE // max(n_values, 1))
-    others = sorted({*range(len(specs))} - {*side_by_side})
     if n_workers < 2:
-        yield from map(result_of, range(len(specs)))
-    elif others and n_values >= SMALL:
-        n_workers = min(n_workers, n_threads // 2)
-        yield from _beside(
-            result_of, run_one, specs, side_by_side, others, cells, start, n_threads, n_workers
-        )
+        side_by_side = ()
     else:
-        run = partial(run_one, n_threads=n_threads // n_workers)
         # `catch_warnings` restores the filters, which threads that use it may restore out of order.
         with warnings.catch_warnings(), ThreadPoolExecutor(n_workers) as pool:
-            futures = [pool.submit(result_of, i, run) for i in side_by_side]
+            futures = [pool.submit(result_of, i, n_threads // n_workers) for i in side_by_side]
             try:
                 for future in as_completed(futures):
                     yield future.result()
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
-        yield from map(result_of, others)
-
-
-def _beside(
-    result_of: Callable[..., tuple[int, Result]],
-    run_one: Callable[..., Cell],
-    specs: Sequence[CellSpec],
-    side_by_side: Sequence[int],
-    others: Sequence[int],
-    cells: CellCache | None,
-    start: Callable[..., AbstractContextManager[Finished]],
-    n_threads: int,
-    n_workers: int,
-) -> Iterator[tuple[int, Result]]:
-    """Run some cells in a child process, and at the same time the other cells here, in order.
-
-    Once the others are finished, this process also runs cells that the child process has not begun.
-    """
-    waiting: deque[tuple[int, CellSpec]] = deque()
-    for number in side_by_side:
-        spec = specs[number]
-        if cells is not None and (cached := cells.read(spec)) is not None:
-            yield number, cached
-        else:
-            waiting.append((number, spec))
-    n_left = len(waiting)
-
-    def received(number: int, message: bytes) -> tuple[int, Result]:
-        def read(spec: CellSpec) -> Cell:
-            cell: Cell = unpickle_result(message)
-            if cells is not None:
-                cells.write(cell, spec)
-            return cell
-
-        return result_of(number, read)
-
-    with ExitStack() as stack:
-        finished: Finished = SimpleQueue()
-        if waiting:
-            each = max(1, n_threads // 2 // n_workers)
-            finished = stack.enter_context(start(waiting, n_jobs=each, n_workers=n_workers))
-        for number in others:
-            yield result_of(number)
-            while not finished.empty():
-                if (item := finished.get()) is not None:
-                    n_left -= 1
-                    yield received(*item)
-        run_rest = partial(run_one, n_threads=max(1, n_threads - n_workers))
-        while n_left:
-            try:
-                number, _ = waiting.pop()
-            except IndexError:
-                if (item := finished.get()) is not None:
-                    n_left -= 1
-                    yield received(*item)
-            else:
-                n_left -= 1
-                yield result_of(number, run_rest)
+    for number in sorted({*range(len(specs))} - {*side_by_side}):
+        yield result_of(number)
 
 
 @contextmanager
@@ -309,19 +235,17 @@ def cell_runner(
     n_jobs: int,
     time_limit: float | None = None,
     together: bool = False,
-    cells: CellCache | None = None,
+    cache: Path | None = None,
     run: RunCell | None = None,
 ) -> Iterator[Callable[..., Cell]]:
     """Provide a function that runs one cell on this machine.
 
     Parameters
     ----------
-    data, n_classes, options, out_of_fold, time_limit, together, run
+    data, n_classes, options, out_of_fold, time_limit, together, cache, run
         As in `run_cells`.
     n_jobs : int
         Number of threads.
-    cells : CellCache, optional
-        Cache of finished cells.
 
     Yields
     ------
@@ -332,6 +256,7 @@ def cell_runner(
     """
     run = run or run_cell
     used: dict[str, float] = defaultdict(float)
+    cells = _cache(cache, data, options, out_of_fold, time_limit)
     with ExitStack() as stack:
         in_child = None
         if time_limit is not None:

@@ -1,18 +1,10 @@
 """Time limits of classifiers, and fits that run side by side."""
 
 import time
-from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import Any
 
-import pytest
-
-from clipfeat.evaluate import Benchmark, benchmark
+from clipfeat.evaluate import benchmark
 from clipfeat.evaluate.tidy_rows import POOLED
-from clipfeat.fits import running
-from clipfeat.fits.cells import Cell, CellSpec, run_cell
 from clipfeat.fits.fit_resources import FitResources
-from clipfeat.fits.second_process import Finished, second_process
 from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
 
@@ -53,41 +45,3 @@ def test_fits_side_by_side_change_no_result() -> None:
     assert details[-4:] == ["logreg, fold 0", "logreg, fold 1", "logreg, fold 2", ""]
     for entry, p in in_turn.probabilities.items():
         assert (p == at_once.probabilities[entry]).all()
-
-
-@pytest.mark.parametrize("crash", [False, True])
-def test_a_second_process_changes_no_result(
-    crash: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """It fits some of the boosted trees. If it crashes, all are fitted here."""
-    data = make_features(60, n_features=40, apart=1.0)
-    names = ["lgbm", "logreg", "xgb"]
-    in_turn = benchmark(data, names, protocol=3, resources=FitResources(n_jobs=1))
-    fitted_here: list[str] = []
-
-    def record(spec: CellSpec, *args: Any, **options: Any) -> Cell:
-        fitted_here.append(spec.name)
-        return run_cell(spec, *args, **options)
-
-    monkeypatch.setattr(running, "SMALL", 0)
-    monkeypatch.setattr(running, "run_cell", record)
-    if crash:
-        monkeypatch.setattr(running, "second_process", crashing_process)
-
-    def run() -> Benchmark:
-        resources = FitResources(n_jobs=2)
-        return benchmark(data, names, protocol=3, resources=resources, cache=tmp_path)
-
-    beside = run()
-    assert fitted_here.count("logreg") == 3
-    assert (len(fitted_here) == 9) is crash
-    for entry, p in in_turn.probabilities.items():
-        assert (p == beside.probabilities[entry]).all()
-    fitted_here.clear()
-    assert run().entries == beside.entries
-    assert not fitted_here
-
-
-def crashing_process(*args: Any, **options: Any) -> AbstractContextManager[Finished]:
-    """Start a process that fails when it creates its threads."""
-    return second_process(*args, **{**options, "n_workers": 0})

@@ -110,9 +110,8 @@ def run_plan(
     validates = any(trial.validation is not None for trial in plan.trials)
     learns = choose is not None or voting.learns
     results = run_cells(
-        specs, (features.X, features.y, groups), len(features.classes), options,
-        out_of_fold=learns and not validates, n_jobs=resources.n_jobs,
-        time_limit=resources.time_limit, together=spare is not None, cache=cache,
+        specs, (features.X, features.y, groups), len(features.classes), options, resources,
+        out_of_fold=learns and not validates, together=spare is not None, cache=cache,
         executor=executor, run=run,
     )  # fmt: skip
     with closing(results):

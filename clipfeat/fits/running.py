@@ -24,6 +24,7 @@ import numpy as np
 from clipfeat.errors import DataError, StorageError
 from clipfeat.fits.cache import CellCache, data_digest
 from clipfeat.fits.cells import Cell, CellSpec, run_cell
+from clipfeat.fits.fit_resources import FitResources
 from clipfeat.fits.limited import one_process
 from clipfeat.fits.on_ray import Executor
 from clipfeat.zoo import classifiers, pick_threads
@@ -55,10 +56,9 @@ def run_cells(
     data: TrainingData,
     n_classes: int,
     options: FitOptions,
+    resources: FitResources,
     *,
     out_of_fold: bool = False,
-    n_jobs: int | None,
-    time_limit: float | None = None,
     together: bool = False,
     cache: Path | None = None,
     executor: Executor | None = None,
@@ -76,15 +76,12 @@ def run_cells(
         Number of classes. Labels are 0 to n_classes - 1.
     options : FitOptions
         Options of all cells.
+    resources : FitResources
+        Threads of each cell, and the time limit for all cells of one entry, which is a classifier
+        on the features of one encoder. With a time limit, the cells run in a child process, which
+        is stopped after the limit. `executor` decides whether the cells run on Ray.
     out_of_fold : bool
         Also predict the training rows of each cell out of fold.
-    n_jobs : int, optional
-        Number of threads of each cell. None uses one thread for small data and on Ray, and all
-        processors in other cases.
-    time_limit : float, optional
-        Time limit in seconds for all cells of one entry, which is a classifier on the features of
-        one encoder. The cells then run in a child process, which is stopped after the limit. A time
-        limit cannot be used with Ray.
     together : bool
         Apply the time limit to all entries together, instead of to each entry.
     cache : Path, optional
@@ -107,6 +104,7 @@ def run_cells(
     StorageError
         If a finished cell cannot be written.
     """
+    n_jobs, time_limit = resources.n_jobs, resources.time_limit
     if executor is None:
         n_threads = pick_threads(n_jobs, data[0].size)
         at_once: Sequence[int] = ()

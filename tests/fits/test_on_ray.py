@@ -166,7 +166,7 @@ def test_pieces_of_work_stay_small() -> None:
             for at, split in enumerate(splits)
         ]
         rows = (data.X, data.y, None)
-        cells = dict(run_cells(specs, rows, 2, FitOptions(), n_jobs=None, executor=execute))
+        cells = dict(run_cells(specs, rows, 2, FitOptions(), FitResources(), executor=execute))
         assert all(isinstance(cell, Cell) and len(cell.test) == n for cell in cells.values())
         return sizes_
 

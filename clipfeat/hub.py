@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
+from typing import TYPE_CHECKING
 
 from clipfeat.errors import HubError, RefusedFileError, StorageError, UsageError
 from clipfeat.evaluate.leaderboard import Leaderboard
@@ -30,6 +31,9 @@ from clipfeat.system.escaping import markdown_text
 from clipfeat.system.files import flush, publish, storage_errors, temporary_name
 from clipfeat.system.progress import Phase, Report, reporting
 from clipfeat.system.user_cache import user_cache
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 MAX_MODEL = 2**32
 """Maximum number of bytes of a downloaded model file."""
@@ -46,6 +50,7 @@ def push(
     private: bool = False,
     token: str | None = None,
     endpoint: str | None = None,
+    progress: bool | Report = True,
 ) -> str:
     """Upload a model file and its card as a new commit.
 
@@ -62,6 +67,9 @@ def push(
     endpoint : str, optional
         URL of the hub. None uses the environment variable ``HF_ENDPOINT``, or the public hub if
         this variable is not set.
+    progress : bool or callable
+        Show the progress on standard error. A callable is called with each
+        `clipfeat.system.progress.Phase` instead.
 
     Returns
     -------
@@ -79,19 +87,39 @@ def push(
     """
     from huggingface_hub import HfApi
 
-    loaded = load_model(model)
+    with reporting(progress) as report, _without_own_bars():
+        report(Phase("loading", detail=str(model)))
+        return _push(
+            load_model(model),
+            model,
+            HfApi(endpoint=endpoint, token=token),
+            repository,
+            private=private,
+            report=report,
+        )
+
+
+def _push(
+    loaded: Model,
+    model: str | Path,
+    api: "HfApi",
+    repository: str,
+    *,
+    private: bool,
+    report: Report,
+) -> str:
     if any(spec.untrained for spec in loaded.specs):
         raise UsageError(
             f"{model} uses an encoder with random weights, so it cannot be pushed. Fit the model "
             "on features of pretrained weights"
         )
     path = Path(model)
-    api = HfApi(endpoint=endpoint, token=token)
     with _hub_errors(f"pushing to {repository}"), tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         data = (path / MODEL_NAME if path.is_dir() else path).read_bytes()
         (folder / MODEL_NAME).write_bytes(data)
         (folder / "README.md").write_text(model_card(loaded, repository), encoding="utf-8")
+        report(Phase("uploading", detail=f"{len(data) / 2**20:.1f} MiB to {repository}"))
         api.create_repo(repository, private=private, exist_ok=True)
         commit = api.upload_folder(
             repo_id=repository, folder_path=folder, commit_message="Upload a model by clipfeat"
@@ -291,6 +319,26 @@ def model_card(model: Model, repository: str) -> str:
     for spec in model.specs:
         lines.append(f"- Encoder {markdown_text(spec.name)}, fingerprint `{spec.fingerprint}`")
     return "\n".join(lines) + "\n"
+
+
+@contextmanager
+def _without_own_bars() -> Iterator[None]:
+    """Turn off the bars of huggingface_hub, unless the user's environment sets them."""
+    from huggingface_hub.constants import HF_HUB_DISABLE_PROGRESS_BARS
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented, not in __all__
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    if HF_HUB_DISABLE_PROGRESS_BARS is not None or are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
 
 
 @contextmanager

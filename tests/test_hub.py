@@ -4,14 +4,17 @@ import base64
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import pytest
+from huggingface_hub.utils import are_progress_bars_disabled
 
 from clipfeat.errors import HubError, RefusedFileError, UsageError
 from clipfeat.evaluate.fitting import fit
@@ -111,6 +114,15 @@ def test_a_model_comes_back_as_it_was(hub: str, saved: Path, features: FeatureSe
     pulled = pull("me/model", token="secret", endpoint=hub)
     before, after = (load_model(path).predict_proba(features) for path in (saved, pulled))
     assert np.array_equal(before, after)
+
+
+def test_phases_are_reported(
+    hub: str, saved: Path, phases_of: Callable[[Callable[..., Any]], list[str]]
+) -> None:
+    """An upload shows its phases, and the bars of huggingface_hub are turned off meanwhile."""
+    run = partial(push, saved, "me/model", token="secret", endpoint=hub)
+    assert phases_of(run) == ["loading", "uploading"]
+    assert not are_progress_bars_disabled()
 
 
 def test_a_folder_is_a_model_too(saved: Path, tmp_path: Path, features: FeatureSet) -> None:

@@ -66,7 +66,7 @@ def load_subject(
                 f"--labels cannot be used with {specs[0]}, which is a feature file with its own "
                 "labels. Leave out --labels."
             )
-        subject = _of_feature_files(specs)
+        subject = _of_feature_files(specs, report)
     if inputs.columns.group:
         subject = replace(subject, features=subject.features.grouped_by(inputs.columns.group))
     if images is None:
@@ -76,8 +76,8 @@ def load_subject(
     return subject.with_headers(_of_sources(specs, of_images, n_jobs, report))
 
 
-def _of_feature_files(specs: Sequence[str]) -> Subject:
-    sets = [load(spec) for spec in specs]
+def _of_feature_files(specs: Sequence[str], report: Report) -> Subject:
+    sets = [load(spec, progress=report) for spec in specs]
     properties = [_stored_properties(spec, of) for spec, of in zip(specs, sets, strict=True)]
     if len({one.specs for one in sets}) == 1:
         parts = [subject_of(*both) for both in zip(sets, properties, strict=True)]

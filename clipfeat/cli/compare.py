@@ -13,6 +13,7 @@ def compare(
     table_format: options.TableFormat = None,
     output: options.ComparisonFile = None,
     overwrite: options.Overwrite = False,
+    progress: options.ShowProgress = True,
 ) -> None:
     """Compare each benchmark run with the first, image by image.
 
@@ -30,7 +31,7 @@ def compare(
     if table_format is not None and table_format not in FORMATS:
         raise unknown_name("format", table_format, FORMATS)
     check_file(output, overwrite=overwrite)
-    comparison = compare_runs(runs, metric)
+    comparison = compare_runs(runs, metric, progress=progress)
     text = ""
     if output is not None or table_format is not None:
         by_suffix = "csv" if output is None else SUFFIXES.get(output.suffix, "csv")

@@ -45,7 +45,7 @@ def explain(
     explanations = run(
         model,
         source,
-        load(*files),
+        load(*files, progress=progress),
         inputs=inputs,
         n_neighbours=n_neighbours,
         weights=weights or [],

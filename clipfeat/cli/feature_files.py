@@ -53,16 +53,16 @@ def load_features(
 ) -> "tuple[FeatureSet, FeatureSet | None]":  # fmt: skip
     """Load the files of a benchmark and those of ``--test``, and select and group their rows."""
     from clipfeat.store import load
-    from clipfeat.system.progress import Phase, reporting
+    from clipfeat.system.progress import Phase, Report, reporting
 
-    def loaded(files: Sequence[Path]) -> "FeatureSet":
-        features = load(*feature_files(files), merge_labels=merge_labels)
+    def loaded(files: Sequence[Path], report: Report) -> "FeatureSet":
+        features = load(*feature_files(files), merge_labels=merge_labels, progress=report)
         features = select_features(features, layers, group_col)
         return features.near_duplicates_grouped() if group_duplicates else features
 
     with reporting(progress) as report:
         report(Phase("loading"))
-        data, test_data = loaded(paths), loaded(test) if test else None
+        data, test_data = loaded(paths, report), loaded(test, report) if test else None
     if merge_labels and test_data is not None:
         test_data = test_data.merged_labels(data.classes)
     return data, test_data
@@ -80,14 +80,16 @@ def open_features(
     from clipfeat.fits.out_of_core import open_for_fit
     from clipfeat.system.progress import Phase, reporting
 
-    opened = open_for_fit(
-        feature_files(paths), clf, tune=tune, requested=out_of_core, engine=engine,
-        merge_labels=merge_labels, notify=print_error_line,
-    )  # fmt: skip
+    files = feature_files(paths)
     with ExitStack() as stack:
         with reporting(progress) as report:
             report(Phase("loading"))
-            opened_features = stack.enter_context(opened)
+            opened_features = stack.enter_context(
+                open_for_fit(
+                    files, clf, tune=tune, requested=out_of_core, engine=engine,
+                    merge_labels=merge_labels, notify=print_error_line, progress=report,
+                )
+            )  # fmt: skip
         features = select_features(opened_features, layers, group_col)
         if not group_duplicates:
             yield features

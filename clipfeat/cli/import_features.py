@@ -17,6 +17,7 @@ def import_features(
     merge_labels: options.MergeLabels = False,
     class_folders: options.ClassFolders = True,
     overwrite: options.Overwrite = False,
+    progress: options.ShowProgress = True,
 ) -> None:
     """Import features that thingsvision or clip-retrieval computed.
 
@@ -40,6 +41,7 @@ def import_features(
         merge_labels=merge_labels,
         class_folders=class_folders,
         overwrite=overwrite,
+        progress=progress,
     )
     spec = imported.spec
     print_line(f"{output}: {imported.n_rows} rows of {spec.n_features} features by {spec.name}")

@@ -44,7 +44,7 @@ def next_images(
     files = feature_files(features or [])
     with reporting(progress) as report:
         report(Phase("loading"))
-        data = load(*files)
+        data = load(*files, progress=report)
         if labels is None:
             labels = _labels_of(files[0], data)
         data, _ = apply_label_tables(data, labels)

@@ -9,6 +9,7 @@ def push(
     model: options.ModelFile,
     repository: options.Repository,
     private: options.Private = False,
+    progress: options.ShowProgress = True,
 ) -> None:
     """Upload a model file to the Hugging Face hub.
 
@@ -19,4 +20,4 @@ def push(
     """
     from clipfeat.hub import push as run
 
-    print_line(run(model, repository, private=private))
+    print_line(run(model, repository, private=private, progress=progress))

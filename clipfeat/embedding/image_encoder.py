@@ -1,7 +1,7 @@
 """Frozen encoder as a scikit-learn transformer."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from dataclasses import replace
 from functools import lru_cache
 from os import PathLike
@@ -18,6 +18,7 @@ from clipfeat.images import open_source
 from clipfeat.images.memory import is_dataset
 from clipfeat.images.readers import whole_file
 from clipfeat.images.record import ImageRecord
+from clipfeat.system.progress import Phase, Report, reporting
 
 
 class ImageEncoder(TransformerMixin, BaseEstimator):
@@ -36,6 +37,9 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
         float32 here, because a transformer does not get all images in advance.
     batch_size : int
         Number of images in one forward pass.
+    progress : bool or callable
+        Show the progress of `transform` on standard error. A callable is called with each
+        `clipfeat.system.progress.Phase` instead.
 
     Examples
     --------
@@ -54,10 +58,12 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
         encoder: str = DEFAULT_ENCODER,
         options: EncoderOptions = EncoderOptions(precision="fp32"),
         batch_size: int = 64,
+        progress: bool | Report = True,
     ) -> None:
         self.encoder = encoder
         self.options = options
         self.batch_size = batch_size
+        self.progress = progress
 
     def fit(self, X: object, y: object = None) -> Self:
         """Return self without fitting anything, because the encoder is frozen."""
@@ -89,18 +95,22 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
             )
         if is_dataset(X):
             X = open_source(cast(Any, X))
-        frozen = self._open()
+        n_images = len(X) if isinstance(X, Sized) else None
         rows: list[NDArray[np.float32]] = []
         batch: list[Any] = []
-        for index, image in enumerate(X):
-            batch.append(
-                _preprocessed(frozen, _pixels(image, index, frozen.spec.least_side), index)
-            )
-            if len(batch) == self.batch_size:
+        with reporting(self.progress) as report:
+            report(Phase("opening", detail=self.encoder))
+            frozen = self._open()
+            for index, image in enumerate(X):
+                report(Phase("encoding", index, n_images, "images"))
+                batch.append(
+                    _preprocessed(frozen, _pixels(image, index, frozen.spec.least_side), index)
+                )
+                if len(batch) == self.batch_size:
+                    rows.append(_encode(frozen, batch, index))
+                    batch = []
+            if batch:
                 rows.append(_encode(frozen, batch, index))
-                batch = []
-        if batch:
-            rows.append(_encode(frozen, batch, index))
         empty = np.empty((0, frozen.spec.n_features), dtype=np.float32)
         return np.concatenate([empty, *rows])
 

@@ -18,6 +18,7 @@ from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.run_differences import data_notes, option_differences
 from clipfeat.evaluate.simultaneous import all_of, score_alpha
 from clipfeat.features.classes import positive_class, positive_title
+from clipfeat.system.progress import Phase, Report, reporting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,7 +129,9 @@ class Comparison:
 Runs = Mapping[str, "Benchmark | str | Path"] | Sequence["Benchmark | str | Path"]
 
 
-def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
+def compare(
+    runs: Runs, metric: str = DEFAULT_METRIC, *, progress: bool | Report = True
+) -> Comparison:
     """Compare two or more runs by paired differences from the first run.
 
     Parameters
@@ -142,6 +145,9 @@ def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
         Name of a metric. For each trial, such as one cross-validation, the metric is computed on
         the images of all folds together, because the folds differ between runs. The values are
         then averaged over the trials. If a run chose decision thresholds, accuracies use them.
+    progress : bool or callable
+        Show the progress on standard error. A callable is called with each
+        `clipfeat.system.progress.Phase` instead.
 
     Returns
     -------
@@ -161,7 +167,12 @@ def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
         If a folder does not hold a run.
     """
     check_metric(metric)
-    loaded = _named_runs(runs)
+    with reporting(progress) as report:
+        return _compare(_named_runs(runs, report), metric, report)
+
+
+def _compare(loaded: Mapping[str, Benchmark], metric: str, report: Report) -> Comparison:
+    """Compare the runs by name. See `compare`."""
     names = list(loaded)
     first = loaded[names[0]]
     rows = {name: _tested_rows(run) for name, run in loaded.items()}
@@ -191,13 +202,17 @@ def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
     per_class = [len(np.unique(unit[y == code])) for code in range(len(first.classes))]
     size = SampleSize(len(np.unique(unit)), len(common), np.array(per_class))
     position = {key: i for i, key in enumerate(common)}
-    values = {
-        (entry, name): _values(run, entry, metric, position, weights)
+    compared = [
+        (entry, name)
         for entry in dict.fromkeys(entry for run in loaded.values() for entry in run.complete)
         for name, run in loaded.items()
         if entry in run.complete
         and not (METRICS[metric].needs_probabilities and entry in no_probabilities(run))
-    }
+    ]
+    values = {}
+    for done, (entry, name) in enumerate(compared):
+        report(Phase("comparing", done, len(compared), "entries", detail=f"{entry} of {name}"))
+        values[entry, name] = _values(loaded[name], entry, metric, position, weights)
     return Comparison(
         metric, names, len(common), _compared(values, names[0], metric, size, unit_name),
         first.classes, option_differences(loaded),
@@ -275,7 +290,7 @@ def _notes(
     ]
 
 
-def _named_runs(runs: Runs) -> dict[str, Benchmark]:
+def _named_runs(runs: Runs, report: Report) -> dict[str, Benchmark]:
     """Return the runs by name, and read the runs that are folders."""
     if isinstance(runs, Mapping):
         names = list(runs)
@@ -289,10 +304,11 @@ def _named_runs(runs: Runs) -> dict[str, Benchmark]:
             f"a comparison needs two or more different runs, got {', '.join(names) or 'none'}. "
             "Pass their results or folders"
         )
-    return {
-        name: run if isinstance(run, Benchmark) else Benchmark.load(run)
-        for name, run in zip(names, values, strict=True)
-    }
+    loaded = {}
+    for done, (name, run) in enumerate(zip(names, values, strict=True)):
+        report(Phase("loading", done, len(names), "runs", detail=name))
+        loaded[name] = run if isinstance(run, Benchmark) else Benchmark.load(run)
+    return loaded
 
 
 def _tested_rows(run: Benchmark) -> dict[bytes, int]:

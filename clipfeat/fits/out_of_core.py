@@ -21,6 +21,7 @@ from clipfeat.store.streaming import (
     stream,
 )
 from clipfeat.system.memory import available_memory
+from clipfeat.system.progress import Report
 from clipfeat.zoo import parse_names, pick_threads
 from clipfeat.zoo.building import build
 from clipfeat.zoo.fit_options import FitOptions
@@ -195,6 +196,7 @@ def open_for_fit(
     engine: str = "local",
     merge_labels: bool = False,
     notify: Callable[[str], None] = lambda reason: None,
+    progress: bool | Report = True,
 ) -> Iterator[FeatureSet | StreamedFeatures]:
     """Load feature files for a fit, or open one file whose features are read in blocks.
 
@@ -206,6 +208,8 @@ def open_for_fit(
         As in `clipfeat.store.load`.
     notify : callable
         Function that is called with the reason if the available memory decided.
+    progress : bool or callable
+        As in `clipfeat.store.load`.
 
     Yields
     ------
@@ -221,7 +225,7 @@ def open_for_fit(
     if reason:
         notify(reason)
     if not streamed:
-        yield load(*paths, merge_labels=merge_labels)
+        yield load(*paths, merge_labels=merge_labels, progress=progress)
         return
     with stream(paths[0]) as features:
         yield features.merged_labels() if merge_labels else features

@@ -124,7 +124,8 @@ def _predict(
         return _of_features(fitted, source, "the feature set", inputs, how)
     specs = paths_of(source)
     if specs and all(map(_may_be_features, specs)):
-        return _of_features(fitted, load(*specs), " + ".join(map(str, specs)), inputs, how)
+        loaded = load(*specs, progress=report)
+        return _of_features(fitted, loaded, " + ".join(map(str, specs)), inputs, how)
     report(Phase("listing"))
     listed = open_images(fitted, source, inputs)
     if inputs.labels is not None or any(is_table(str(spec)) for spec in specs):

@@ -116,7 +116,7 @@ def search(
     """
     with reporting(progress) as report:
         report(Phase("loading"))
-        data = features if isinstance(features, FeatureSet) else load(features)
+        data = features if isinstance(features, FeatureSet) else load(features, progress=report)
         if is_text(query) if text is None else text:
             report(Phase("encoding", detail="the text"))
             file = weights if isinstance(weights, str | Path) else next(iter(weights), None)

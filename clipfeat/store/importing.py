@@ -32,6 +32,7 @@ from clipfeat.store.lock import write_lock
 from clipfeat.store.target import check_target, free_target
 from clipfeat.store.writing import FeatureWriter
 from clipfeat.system.locations import local_path
+from clipfeat.system.progress import Phase, Report, reporting
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def import_features(
     merge_labels: bool = False,
     class_folders: bool = True,
     overwrite: bool = False,
+    progress: bool | Report = True,
 ) -> ImportReport:
     """Convert the output of thingsvision or clip-retrieval into a feature file.
 
@@ -102,6 +104,9 @@ def import_features(
         Use the first folder of a path as the label.
     overwrite : bool
         Replace an existing file.
+    progress : bool or callable
+        Show the progress on standard error. A callable is called with each
+        `clipfeat.system.progress.Phase` instead.
 
     Returns
     -------
@@ -128,11 +133,13 @@ def import_features(
         If the disk failed.
     """
     with ExitStack() as stack:
+        report = stack.enter_context(reporting(progress))
         stack.enter_context(write_lock(check_target(out)))
         target = free_target(out, overwrite=overwrite)
         foreign = find_foreign(Path(source), stack)
-        digest = _digest(foreign)
+        digest = _digest(foreign, report)
         spec = _foreign_spec(f"imported:{foreign.tool}/{name}", foreign, digest)
+        report(Phase("listing"))
         listed = _images_of(foreign, images, class_folders=class_folders)
         if labels is not None:
             listed = with_labels(listed, str(labels), columns)
@@ -165,17 +172,22 @@ def import_features(
                         new.append(row)
                         kept.append(i)
                 writer.append(new, features[kept])
+                report(Phase("copying", start, foreign.n_rows, "rows", len(failures)))
             writer.append_known(again)
             writer.provenance = {"imported": str(source), "keys of bytes": n_by_bytes}
+            report(Phase("merging"))
             n_rows = writer.finish(only={record.path for record in listed})
     counts = Counter(record.label for record in listed)
     return ImportReport(target, spec, n_rows, n_by_bytes, counts, failures)
 
 
-def _digest(foreign: ForeignFeatures) -> str:
+def _digest(foreign: ForeignFeatures, report: Report) -> str:
     digest = hashlib.blake2b(digest_size=16)
+    done = 0
     for features in foreign.features():
         digest.update(features.tobytes())
+        done += len(features)
+        report(Phase("hashing", done, foreign.n_rows, "rows"))
     return digest.hexdigest()
 
 

@@ -19,9 +19,12 @@ from clipfeat.spec import EncoderSpec
 from clipfeat.store.format import PARTS_SUFFIX, SHARDS_SUFFIX, Column
 from clipfeat.store.reading import Stored, is_there, open_stored
 from clipfeat.system.locations import followed, location
+from clipfeat.system.progress import Phase, Report, reporting
 
 
-def load(*paths: str | Path, merge_labels: bool = False) -> FeatureSet:
+def load(
+    *paths: str | Path, merge_labels: bool = False, progress: bool | Report = True
+) -> FeatureSet:
     """Read feature files into memory.
 
     If there are several files, their features are joined by image.
@@ -32,6 +35,9 @@ def load(*paths: str | Path, merge_labels: bool = False) -> FeatureSet:
         Feature files of different encoders, with the same images.
     merge_labels : bool
         Whether to merge classes whose names differ only in capitals or spaces.
+    progress : bool or callable
+        Show the progress on standard error. A callable is called with each
+        `clipfeat.system.progress.Phase` instead.
 
     Returns
     -------
@@ -45,14 +51,15 @@ def load(*paths: str | Path, merge_labels: bool = False) -> FeatureSet:
     JoinError
         If the files hold different images.
     """
-    sets = [_load(path) for path in paths]
+    with reporting(progress) as report:
+        sets = [_load(path, report) for path in paths]
     if merge_labels:
         first = sets[0].merged_labels()
         sets = [first, *(one.merged_labels(first.classes) for one in sets[1:])]
     return join(sets)
 
 
-def _load(path: str | Path) -> FeatureSet:
+def _load(path: str | Path, report: Report) -> FeatureSet:
     with open_stored(path) as stored:
         stored.spec.warn_if_untrained(path)
         X = np.empty((stored.n_rows, stored.spec.n_features), dtype=np.float32)
@@ -60,6 +67,7 @@ def _load(path: str | Path) -> FeatureSet:
         for rows in stored.features():
             X[at : at + len(rows)] = rows
             at += len(rows)
+            report(Phase("loading", at, stored.n_rows, "rows", detail=Path(path).name))
         label_codes, written = stored.label_codes()
         present = {written[code] for code in np.unique(label_codes).tolist()}
         names = class_names(present)

@@ -191,7 +191,9 @@ def train(
         embedded = embed_members(
             members, images, target, "features", inputs, clock, overwrite=overwrite
         )
-        everything = load(*(one.path for one in embedded), merge_labels=inputs.merge_labels)
+        everything = load(
+            *(one.path for one in embedded), merge_labels=inputs.merge_labels, progress=clock
+        )
         data = _with_group_column(without_test(everything.labelled(), SPLIT).labelled())
         data = data.in_content_order()
         with claimed_folder(target / BENCHMARK, command, overwrite=True) as cells:
@@ -217,7 +219,10 @@ def train(
                 )  # fmt: skip
                 clock(Phase("test"))
                 predictions = _predict(
-                    model, load(*(one.path for one in tested)), test_images, test_inputs
+                    model,
+                    load(*(one.path for one in tested), progress=False),
+                    test_images,
+                    test_inputs,
                 )
             clock(Phase("audit"))
             files = [embedded[used[0]].path, *(one.path for one in tested[:1])]
@@ -530,7 +535,9 @@ def _official_test(
     records = official_test_records(images)
     if not records:
         return None
-    features = load(*(one.path for one in embedded), merge_labels=inputs.merge_labels)
+    features = load(
+        *(one.path for one in embedded), merge_labels=inputs.merge_labels, progress=False
+    )
     test = np.zeros(len(features), dtype=np.bool_)
     if SPLIT in features.columns:
         test = official_parts(features, SPLIT) == "test"

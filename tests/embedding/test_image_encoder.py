@@ -1,7 +1,9 @@
 """The encoder as a scikit-learn transformer."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +35,18 @@ def test_paths_images_and_arrays_are_the_same(image_folder: Path, tmp_path: Path
         [np.asarray(Image.open(path)) for path in paths],
     ):
         assert np.allclose(encoder.transform(images), expected, atol=1e-5)
+
+
+def test_phases_are_reported(
+    image_folder: Path, phases_of: Callable[[Callable[..., Any]], list[str]]
+) -> None:
+    """`transform` reports the opening of the encoder and each image."""
+    paths = sorted(image_folder.rglob("*.png"))
+
+    def run(*, progress: Any) -> None:
+        ImageEncoder("spectrum", CPU, progress=progress).transform(paths)
+
+    assert phases_of(run) == ["opening", "encoding"]
 
 
 def test_in_a_pipeline(image_folder: Path) -> None:
@@ -75,6 +89,7 @@ def test_parameters_are_scikit_learns() -> None:
         "encoder": "timm:test_vit",
         "options": options,
         "batch_size": 3,
+        "progress": True,
     }
     encoder.set_params(options=CPU, batch_size=5)
     assert (encoder.options, encoder.batch_size) == (CPU, 5)

@@ -1,6 +1,9 @@
 """Tests of the comparison of runs."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +25,12 @@ def test_a_run_equals_itself() -> None:
     assert comparison.n_files == 80
     for one in comparison.entries:
         assert (one.better, one.better_low, one.better_high, one.p_value) == (0, 0, 0, 1)
+
+
+def test_phases_are_reported(phases_of: Callable[[Callable[..., Any]], list[str]]) -> None:
+    """A comparison shows which run it loads and which entry it compares."""
+    run = benchmark(make_features(20, apart=1.0), "logreg,knn", protocol=2)
+    assert phases_of(partial(compare, {"a": run, "b": run})) == ["loading", "comparing"]
 
 
 def test_differences_are_positive_for_the_better_run(features: FeatureSet) -> None:

@@ -1,6 +1,7 @@
 """Importing features of other tools."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,17 @@ def test_thingsvision(tmp_path: Path, write: Callable[[Path], None]) -> None:
     assert found.specs[0].name == "imported:thingsvision/alexnet"
     assert (made.n_rows, made.n_by_bytes) == (3, 0)
     verify(tmp_path / "out.h5")
+
+
+def test_phases_are_reported(
+    tmp_path: Path, phases_of: Callable[[Callable[..., Any]], list[str]]
+) -> None:
+    """An import shows the phases of its work, and so does loading the file."""
+    source = thingsvision(tmp_path / "tv", NAMES)
+    out = tmp_path / "out.h5"
+    run = partial(import_features, source, out, name="alexnet", overwrite=True)
+    assert phases_of(run) == ["hashing", "listing", "copying", "merging"]
+    assert phases_of(partial(load, out)) == ["loading"]
 
 
 def test_clip_retrieval(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def hand_off(
         raise OutputExistsError(f"{target} exists. Choose another -o, or add --overwrite")
     with reporting(progress) as report:
         report(Phase("loading"))
-        rows = open_rows(features, images, run)
+        rows = open_rows(features, images, run, report=report)
         target.parent.mkdir(parents=True, exist_ok=True)
         n_images = chosen.write(rows, target, report)
     return Handoff(len(rows), n_images, chosen.next_step.format(target))

@@ -18,6 +18,7 @@ from clipfeat.features.column_names import OWN_COLUMNS
 from clipfeat.images.readers import Reader
 from clipfeat.images.thumbnails import find_readers
 from clipfeat.store import load
+from clipfeat.system.progress import Report, silent
 
 PREDICTED = "predicted"
 BATCH = 256
@@ -100,10 +101,11 @@ class HandoffRows:
 
 
 def open_rows(
-    features: str | Path, images: Sequence[str | Path] = (), run: str | Path | None = None
-) -> HandoffRows:
+    features: str | Path, images: Sequence[str | Path] = (), run: str | Path | None = None, *,
+    report: Report = silent,
+) -> HandoffRows:  # fmt: skip
     """Open a feature file, its images and a run. See `clipfeat.exporting.handoff.hand_off`."""
-    data = open_browse_data(load(features), [features], images)
+    data = open_browse_data(load(features, progress=report), [features], images)
     predictions = None
     if run is not None:
         benchmark = Benchmark.load(run)

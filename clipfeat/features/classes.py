@@ -14,7 +14,7 @@ from clipfeat.errors import UsageError, unknown_name
 
 
 def set_of(words: str) -> frozenset[str]:
-    """Return the words in a text that are separated by spaces."""
+    """Split a text at spaces, and return the set of its words."""
     return frozenset(words.split())
 
 
@@ -44,7 +44,7 @@ NEUTRAL = set_of(
     "gau image images img imgs is label pic picture pictures pro sample set split stable star "
     "style swap test testing train training val valid validation video videos"
 )
-"""Other words that a name may join to a known word, as in ``trainfake`` and ``stylegan``."""
+"""Other words that may be joined to a known word, as in ``trainfake`` and ``stylegan``."""
 
 PAIRS = frozenset(
     {
@@ -70,10 +70,11 @@ Words = Counter[tuple[str, int]]
 
 
 def order_classes(names: Collection[str]) -> tuple[str, ...]:
-    """Sort class names, numbers by their value, and put the positive class last.
+    """Sort class names, and put the positive class last.
 
-    The last of two classes is the positive class. If the names do not determine it, it is the last
-    one in alphabetical order. The order of more than two classes has no meaning.
+    Numbers are sorted by their value. The last of two classes is the positive class. If the names
+    do not determine it, it is the last one in alphabetical order. The order of more than two
+    classes has no meaning.
 
     Examples
     --------
@@ -91,7 +92,7 @@ def order_classes(names: Collection[str]) -> tuple[str, ...]:
 
 
 def names_decide(classes: Sequence[str]) -> bool:
-    """Whether the names of two classes show which one is positive.
+    """Return whether the names of two classes show which one is positive.
 
     Examples
     --------
@@ -104,9 +105,9 @@ def names_decide(classes: Sequence[str]) -> bool:
 def negative_by_name(classes: Sequence[str]) -> str | None:
     """Return the negative class if the names of the classes determine it, else None.
 
-    Unlike in `names_decide`, it is sufficient that one of two names is known. Among more than two
-    classes, the negative class is the only one whose name describes photographs. If there are
-    several such names or none, the result is None.
+    Of two names, only one needs to contain a known word, unlike in `names_decide`. If there are
+    more than two classes, the negative class is the only one whose name describes photographs. If
+    several names do, or none, the result is None.
 
     Examples
     --------
@@ -123,7 +124,7 @@ def negative_by_name(classes: Sequence[str]) -> str | None:
 
 
 def positive_class(classes: Sequence[str]) -> str | None:
-    """Return the positive class: the last of two classes. It is None for other numbers of classes.
+    """Return the last of two classes, which is the positive class, or None for any other number.
 
     Examples
     --------
@@ -191,7 +192,7 @@ def positive_last(classes: Sequence[str], name: str) -> tuple[str, ...]:
 
 
 def _compare(first: str, second: str) -> tuple[int, bool]:
-    """Compare two names.
+    """Find out which of two class names is the positive class.
 
     Returns
     -------
@@ -254,7 +255,7 @@ def _words(name: str) -> Words:
 
 
 def _split(run: str) -> list[str]:
-    """Split letters without separators into known words, such as ``notreal``, if possible."""
+    """Split a run of letters, such as ``notreal``, into known words if possible."""
     if run in _VOCABULARY or len(run) > MAX_WORD:
         return [run]
     best: dict[int, list[str]] = {len(run): []}

@@ -1,9 +1,9 @@
 """Names of columns: those that clipfeat writes, and those of the user.
 
-The rows of a part of a file (a frame, a face or a view) have the columns ``file``, ``view``,
+A row for a part of a file (a frame, a face or a view) has values in the columns ``file``, ``view``,
 ``face`` and ``time``. A source may have columns of these names too. They are stored with an
-underscore at the end, so that they are never taken for clipfeat's own columns. Where a column is
-selected by name, the user's name still works if clipfeat has not written a column of this name.
+underscore at the end, so that they cannot be confused with clipfeat's own columns. Users can still
+select such a column by its original name, unless clipfeat has written a column of that name.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -63,7 +63,7 @@ def find_column(name: str, known: Iterable[str]) -> str | None:
 
 
 def is_part(path: str, file: str) -> bool:
-    """Return whether the path of a row is the path of a file or of a part of this file.
+    """Return whether the path of a row refers to the given file or to a part of it.
 
     Examples
     --------
@@ -74,10 +74,10 @@ def is_part(path: str, file: str) -> bool:
 
 
 def with_own_files(columns: Mapping[str, Strings], paths: Strings) -> dict[str, Strings]:
-    """Keep those values of the column ``file`` that clipfeat wrote, and move all others.
+    """Move the values of the column ``file`` that clipfeat did not write to ``file_``.
 
-    Version 0.1 stored a column ``file`` of the user under its own name. Its values are moved to the
-    column ``file_``.
+    Version 0.1 stored a source's column ``file`` under its own name, so the column of an old
+    feature file may contain the user's values.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Fingerprint of a data set: its images, labels and groups, in any order."""
+"""Fingerprint of a data set, computed from its images, labels and groups."""
 
 import hashlib
 
@@ -10,8 +10,8 @@ from clipfeat.features.feature_set import FeatureSet
 def data_fingerprint(features: FeatureSet) -> str:
     """Compute a digest of the content hash, label and group of every row.
 
-    The digest does not depend on the order of the rows, their paths or the encoders. Arrays have no
-    content hashes, so hashes of their feature values are used instead.
+    The digest does not depend on the order of the rows, their paths or the encoders. A set made
+    from arrays has no content hashes, so hashes of its feature values are used instead.
 
     Returns
     -------

@@ -1,9 +1,9 @@
 """Decisions: the labels that people gave to images, in the order in which they gave them.
 
 A table of decisions has the columns of `COLUMNS`. It is a history: later rows change what earlier
-rows say. `clipfeat.labelling.label_log` writes such tables. A person's last decision about an image
-holds. If several people decided about an image, the label that most of them gave holds. If no label
-has more votes than every other, the image is contested and has no label.
+rows say. `clipfeat.labelling.label_log` writes such tables. Only a person's last decision about an
+image counts. If several people labelled an image, it gets the label that most of them gave. If no
+label has more votes than every other, the image is contested and has no label.
 """
 
 from collections import Counter
@@ -14,12 +14,12 @@ from clipfeat.system.escaping import original_text
 
 LABEL, UNDO = "label", "undo"
 COLUMNS = ("path", "label", "annotator", "decided_at", "decision")
-"""Columns of a table of decisions. The last column is `LABEL` or `UNDO`."""
+"""Columns of a table of decisions. The last column contains `LABEL` or `UNDO`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One entry of a person's decisions.
+    """A person's decision about an image, or an undo of it.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def is_table_of_decisions(columns: Iterable[str]) -> bool:
 def decisions_of(rows: Iterable[Mapping[str, str]]) -> list[Decision]:
     """Read the rows of a table of decisions.
 
-    A row whose last field is incomplete is left out. The computer stopped while it was written.
+    A row whose last field is incomplete is left out. The program stopped while it wrote the row.
     """
     return [
         Decision(
@@ -71,7 +71,7 @@ def decisions_of(rows: Iterable[Mapping[str, str]]) -> list[Decision]:
 
 
 def standing_labels(decisions: Iterable[Decision]) -> dict[str, dict[str, str]]:
-    """Return the labels that hold, by image and person.
+    """Return the label that each person last gave to each image and did not take back.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def standing_labels(decisions: Iterable[Decision]) -> dict[str, dict[str, str]]:
     -------
     dict of str to dict of str to str
         For each path, the label of each annotator, in the order of the first decisions. Images
-        without a label that holds are left out.
+        whose labels were all taken back are left out.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The error for a call that passes something else than a feature set."""
+"""Check that an argument is a feature set."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def check_is_feature_set(value: object, function: str) -> None:
     Raises
     ------
     UsageError
-        If it is something else. The message states how to make a feature set from it.
+        If it is not a feature set. The message states how to make one.
 
     Examples
     --------

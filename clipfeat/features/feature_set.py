@@ -1,6 +1,6 @@
 """The feature set: features with labels, the interface between encoders and classifiers.
 
-Rows are images and columns are features. The columns of several encoders stand side by side, and a
+Rows are images and columns are features. The columns of several encoders are side by side, and a
 spec describes the columns of each encoder. This module depends on neither images nor classifiers.
 """
 
@@ -30,7 +30,7 @@ TEST = "test:"
 
 @dataclass(frozen=True)
 class Failure:
-    """Image that has no row in a feature set, and the reason.
+    """Image without a row in a feature set, and the reason.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class FeatureSet:
     Raises
     ------
     DataError
-        If shapes disagree. If a value is not finite. If a label is out of range.
+        If shapes disagree, a value is not finite, or a label is out of range.
 
     Examples
     --------
@@ -155,7 +155,7 @@ class FeatureSet:
         Raises
         ------
         DataError
-            If shapes disagree. If a value is not finite.
+            If shapes disagree, or a value is not finite.
         """
         matrix = np.ascontiguousarray(X, dtype=np.float32)
         classes, y = encode_labels([str(label) for label in labels])
@@ -197,7 +197,7 @@ class FeatureSet:
         }
 
     def narrowed(self, layers: str) -> "FeatureSet":
-        """Select the columns of some layers.
+        """Return the set with the columns of some layers only.
 
         Parameters
         ----------
@@ -219,7 +219,7 @@ class FeatureSet:
         Parameters
         ----------
         specs : sequence of EncoderSpec
-            The specs of this set in any order, whole or restricted to some layers.
+            Specs of this set, in any order. Each may be restricted to some of its layers.
 
         Returns
         -------
@@ -352,7 +352,7 @@ class FeatureSet:
         return positive_class(self.classes)
 
     def with_positive(self, name: str) -> "FeatureSet":
-        """Return the set with a class as the positive class.
+        """Return the set with the given class as the positive class.
 
         The false positive rate, the average precision and the decision threshold refer to the
         positive class.
@@ -399,12 +399,12 @@ class FeatureSet:
         return {name: n for name, n in zip(self.classes, numbers, strict=True) if n}
 
     def renamed_classes(self, names: Mapping[str, str]) -> "FeatureSet":
-        """Rename classes. Classes that get one name become one class.
+        """Rename classes, and merge classes that get the same name.
 
         Parameters
         ----------
         names : mapping of str to str
-            New names by present name. Other classes keep their names.
+            New name of each class, by its current name. Other classes keep their names.
         """
         renamed = [names.get(name, name) for name in self.classes]
         if tuple(renamed) == self.classes:

@@ -14,7 +14,7 @@ MAX_CLASSES = 12
 
 
 def feature_set_html(features: "FeatureSet") -> str:
-    """Show the classes with their numbers of images, and what else the set holds."""
+    """Return a card with the number of images of each class, and notes on groups and columns."""
     n = len(features)
     counts = np.bincount(features.y[features.y >= 0], minlength=len(features.classes)).tolist()
     most = max(counts, default=0) or 1

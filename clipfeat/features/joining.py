@@ -16,8 +16,8 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
     """Join the features of several encoders by image key.
 
     The key of an image is its content hash, so identical images share a key. Each row of the first
-    set is joined with the row of another set that has the same key and path. If no row has both, a
-    row with the same key is used.
+    set is joined with the row of every other set that has the same key and path. If no row has
+    both, a row with the same key is used.
 
     Parameters
     ----------
@@ -99,13 +99,13 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
 
 
 def _with_one_name(sets: Sequence[FeatureSet]) -> list[FeatureSet]:
-    """Give the classes ``1``, ``1.0`` and ``True`` of several sets one name."""
+    """Rename classes so that ``1``, ``1.0`` and ``True`` have one name in all sets."""
     names = class_names({name for one in sets for name in one.classes})
     return [one.renamed_classes(names) for one in sets]
 
 
 def _without_groups_of(test: FeatureSet, train: FeatureSet) -> FeatureSet:
-    """Leave out the training rows whose group is also in the test set."""
+    """Leave out the training rows whose group is also in the test set, with a warning."""
     if train.groups is None or test.groups is None:
         return train
     shared = np.isin(train.groups, test.groups) & (train.groups != "")
@@ -135,7 +135,7 @@ def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
 
     Unlabelled rows are left out. If any row of a training image or video is identical to a test
     row, all rows of that image or video (its frames, faces and views) are left out. Sets made from
-    arrays have no content hashes, and their identical rows are kept. Training rows whose group is
+    arrays have no content hashes, so their identical rows are kept. Training rows whose group is
     also in the test set are left out. If a path is in both sets, the path of the test row gets the
     prefix `TEST`. If only one set has groups or a certain column, the rows of the other set get
     empty values.

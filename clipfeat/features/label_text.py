@@ -21,7 +21,7 @@ _TRUTH = {"true": "1", "false": "0"}
 def present(text: str) -> str:
     """Return a value of a table without surrounding spaces, or empty text for a missing value.
 
-    The lower-case words ``none`` and ``null`` are values.
+    The lower-case words ``none`` and ``null`` are not missing values, but class names.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def class_names(labels: Collection[str]) -> dict[str, str]:
 def count_texts(counts: Mapping[str, int], number: str = "{:d}") -> list[str]:
     """Return the number of images of each class as text.
 
-    If a class has a name without letters, such as ``0``, each text says which number is the class.
+    If the name of a class has no letters, each text has the form ``112 of class 0``.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Near duplicates: images whose features are nearly the same.
 
-Two images are near duplicates if the distance of their features is below a radius. The radius is
-`MAX_RELATIVE_DISTANCE` times the median distance of an image to its fifth neighbour in the same
-set. Features are scaled to unit length, so distances correspond to cosine similarity.
+Two images are near duplicates if the distance between their features is below a radius. The radius
+is `MAX_RELATIVE_DISTANCE` times the median distance of an image to its fifth nearest neighbour in
+the same set. Features are scaled to unit length, so distances correspond to cosine similarity.
 """
 
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_RELATIVE_DISTANCE = 0.55
 """Largest distance of near duplicates, relative to the median distance to the fifth neighbour.
 
-Measured with MobileNetV2 on 480 generated images and photographs, each beside a modified copy. This
+Measured with MobileNetV2 on 480 generated images and photographs and a modified copy of each. This
 value detects 97 % of the copies saved as JPEG with quality 75, and 74 % with quality 30. It detects
 93 % of the downscaled copies, and all copies cropped by one twentieth. The only other detected
 pairs are failed generations that look alike."""
@@ -33,9 +33,9 @@ FIFTH = 4.67
 """Median of the gamma distribution of order 5: the expected number of rows within the median
 distance to the fifth neighbour."""
 N_SAMPLED = 2_000
-"""Number of rows whose fifth neighbour is searched, to measure the radius."""
+"""Number of sampled rows from which the median distance to the fifth neighbour is computed."""
 PRECISION = 1e-3
-"""Smaller distances cannot be computed from float32 products."""
+"""Smallest distance that can be computed from dot products in float32."""
 BLOCK = 512
 MAX_LINKS = 50
 """A row with more near duplicates than this is linked with the first of them only."""
@@ -163,10 +163,10 @@ def _content_columns(features: "FeatureSet") -> NDArray[np.float32]:
 
 
 def groups_with(features: "FeatureSet", pairs: Pairs) -> NDArray[np.str_]:
-    """Join the groups of a feature set that near duplicates connect.
+    """Merge the groups that near duplicates connect.
 
-    The joined groups are the connected components of the groups, the files, the content hashes and
-    the pairs. A joined group is named after the alphabetically first of its groups. If none of its
+    The merged groups are the connected components of the groups, the files, the content hashes and
+    the pairs. A merged group is named after the alphabetically first of its groups. If none of its
     images has a group, it is named after the smallest content hash. The other rows keep their
     groups.
     """

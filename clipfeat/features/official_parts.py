@@ -14,9 +14,9 @@ PART_NAMES = {
 
 
 def official_part(name: str) -> str:
-    """Return ``"train"``, ``"val"`` or ``"test"`` for a spelling in any case, else ``""``.
+    """Return the part that a name stands for: ``"train"``, ``"val"``, ``"test"`` or ``""``.
 
-    A year may follow, as in the folders of COCO.
+    Case is ignored. The name may end in a year, as in the folders of COCO.
 
     Examples
     --------

@@ -6,12 +6,12 @@ for a name is exactly one image, no image, or an error.
 
 1. A name in a table is compared with four parts of each image's path, in this order: the path, the
    path without its suffix, the file name, and the file name without its suffix. The first
-   comparison that finds an image decides.
+   comparison that matches an image is used.
 2. Two names are equal if their characters are equal. If no name has the same characters, the
    Unicode normal form C of the names is compared, because macOS writes accents as separate
    characters. A leading ``./`` is ignored.
 3. Spaces around a name are ignored if no image has the name with them.
-4. A name that several images have is an error.
+4. A name that matches several images is an error.
 5. Rows for one image must agree in the label, the group, the split and the score.
 """
 
@@ -47,7 +47,7 @@ class Names:
             self._normal.setdefault(unicodedata.normalize("NFC", name), []).append(index)
 
     def __getitem__(self, name: str) -> list[int]:
-        """Return the indices of the equal names. Compare normal forms only if none is identical."""
+        """Return the indices of identical names, or else of names with the same normal form."""
         if name in self._exact:
             return self._exact[name]
         return self._normal.get(unicodedata.normalize("NFC", name), [])

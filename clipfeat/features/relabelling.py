@@ -1,4 +1,4 @@
-"""Features with other labels."""
+"""Replace the labels of a feature set."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ def relabelled(features: FeatureSet, labels: Mapping[str, str]) -> FeatureSet:
     features : FeatureSet
         The features.
     labels : mapping of str to str
-        Label of each file, see `FeatureSet.files`. An empty label makes the file unlabelled.
+        Label of each file (see `FeatureSet.files`). An empty label makes the file unlabelled.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Reading of CSV and TSV files as text.
 
-The separator is a comma, a semicolon, a tab or a bar. The encoding is UTF-8, or UTF-16 with a byte
-order mark.
+The separator is a comma, a semicolon, a tab or a vertical bar. The encoding is UTF-8, or UTF-16
+with a byte order mark.
 """
 
 import codecs
@@ -67,9 +67,9 @@ def text_table(content: bytes, spec: str) -> "pd.DataFrame":
     """Read the bytes of a CSV or TSV file with a header as text.
 
     Numbers stay as they are written, such as the labels ``0`` and ``1``. Missing values become
-    empty text. The columns are named as in `as_text`. A table of decisions, see
-    `clipfeat.features.decisions`, becomes a table with one row for each image and the columns
-    ``path`` and ``label``, see `has_decisions`.
+    empty text. The columns are named as in `as_text`. A table of decisions (see
+    `clipfeat.features.decisions`) becomes a table with one row for each image and the columns
+    ``path`` and ``label``. `has_decisions` recognizes such a table.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def text_table(content: bytes, spec: str) -> "pd.DataFrame":
 
 
 def has_decisions(table: "pd.DataFrame") -> bool:
-    """Return whether a table was a table of decisions before `text_table` read it."""
+    """Return whether `text_table` made this table from a table of decisions."""
     return bool(table.attrs.get(DECISIONS))
 
 
@@ -141,10 +141,10 @@ def not_a_table(spec: str, error: Exception) -> RefusedFileError:
 
 
 def _decoded(content: bytes, spec: str) -> tuple[str, str]:
-    """Return the text and its separator, which occurs most often in the header."""
+    """Return the text and its separator: the one that occurs most often in the header."""
     text = content.decode(_ENCODINGS.get(content[:2], "utf-8-sig"))
-    # Old programs end lines with a carriage return. Within quotes, it is part of a name.
-    # The quantifiers are possessive, because the states to which others return fill the memory.
+    # Old programs end lines with a carriage return. Within quotes, it is part of a field.
+    # The quantifiers are possessive, because the states of backtracking would fill the memory.
     if "\r" in text:
         text = re.sub(r'("(?:[^"]++|"")*+")|\r\n?', lambda found: found[1] or "\n", text)
     first = re.search(r"[^\r\n][^\n]*+", text)

@@ -19,7 +19,7 @@ GROUP_NAMES = ("group", "groups", "groupid")
 
 
 def usual_columns(names: Iterable[str], usual: Iterable[str]) -> list[str]:
-    """Return the columns that have the first of several usual names, or an empty list.
+    """Return the columns with the most preferred usual name that occurs, or an empty list.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Image sources: list images, read their bytes and decode them.
 
-To add a kind of source, write a module with an ``open_…`` function and add one row to `SOURCES`.
-Installed packages add rows through the entry point group ``clipfeat.sources``.
+To add a kind of source, write a module with an ``open_…`` function and add an entry to `SOURCES`.
+Installed packages add kinds through the entry point group ``clipfeat.sources``.
 """
 
 import os
@@ -67,7 +67,7 @@ SOURCES: Mapping[str, SourceKind] = {
 
 
 def source_kinds() -> dict[str, SourceKind]:
-    """Return the kinds of sources, built-in kinds before those of installed packages."""
+    """Return all kinds of sources: the built-in kinds, then those of installed packages."""
     return with_plugins(SOURCES, "clipfeat.sources", SourceKind)
 
 
@@ -89,18 +89,17 @@ def open_source(
         or zip archives (``x-{000..099}.tar``), a ``.npy``, ``.npz`` or HDF5 file of images, an
         image, a video, or ``"-"`` for a list on standard input. Several paths become one source.
         Addresses that fsspec can read also work, such as ``s3://bucket/images``.
-        Images in memory also work. `clipfeat.image_source` describes them, and its result can be
-        passed here, too.
+        Images in memory also work (see `clipfeat.image_source`, whose result can be passed, too).
     labels : path, optional
-        A table of the images' classes.
+        A table with the class of each image.
     columns : TableColumns
         Names of the columns of paths, labels and groups. If `labels` is given, they are columns of
         that table. Otherwise, they are columns of the source. A column of paths can be given for
         tables, for Parquet files of images, and for zip archives that contain a table.
     image_root : path, optional
         The folder to which the paths of a table are relative. By default, this is the table's
-        folder. If only the working folder contains one of the images, the working folder is used
-        instead. A table may name only files in these three folders.
+        folder. If only the current directory contains one of the images, the current directory is
+        used instead. A table may name only files in these three folders.
     allow_remote : bool
         Whether a table, or a list on standard input, may name addresses outside its own folder. See
         `clipfeat.images.table_paths`.
@@ -119,7 +118,7 @@ def open_source(
         If the source does not exist or has no images.
     UsageError
         If the path exists, but no kind of source can open it. If `image_root` or a column of paths
-        is given for a source to which it does not apply. If a table names files or addresses that
+        is given for a source that does not use it. If a table names files or addresses that
         it may not name. If `labels` and `globs` both give labels.
     UnknownNameError
         If a given column is not in the source.

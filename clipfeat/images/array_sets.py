@@ -1,8 +1,8 @@
 """Data sets in several arrays, such as ``x_train``, ``y_train``, ``x_test`` and ``y_test``.
 
 The name of an array is split into words at underscores, hyphens, points, spaces and slashes. A word
-such as ``train`` or ``test`` names the part of the data set, and gives the column ``split``. The
-other words name the role of the array:
+such as ``train`` or ``test`` names the part of the data set, which becomes the value of the column
+``split``. The other words name the role of the array:
 
 - images: ``x``, ``images``, ``data`` and others of `IMAGE_NAMES`. If no array has such a name,
   every array of uint8 with three or four axes holds images;
@@ -45,7 +45,7 @@ per image in the file."""
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array in a file, which has not been read.
+    """An array in a file, not yet read.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class StoredArray:
 
 @dataclass(frozen=True)
 class Role:
-    """Words of an array's name.
+    """The part of the data set and the other words in an array's name.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def _records_of(
 
 
 def _texts(array: StoredArray, n: int, file: str) -> list[str]:
-    """Read an array of one value for each image, as text."""
+    """Read an array with one value for each image, and convert the values to text."""
     if array.shape not in {(n,), (n, 1)}:
         hint = ""
         if len(array.shape) == 2 and array.shape[0] == n:

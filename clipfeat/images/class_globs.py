@@ -1,9 +1,9 @@
-"""Classes that the user states by patterns of paths (``--real``, ``--fake``), and the generator.
+"""Classes and generators that the user states with ``--real``, ``--fake``, ``--generator-level``.
 
-A pattern is compared with the path of an image below the source, as the report prints it. A pattern
-may also be an absolute path, or a path relative to the working folder. ``*`` stands for any text
-within one name, ``?`` for one character, and ``**`` for any number of folders. A pattern that
-matches a folder covers all images below it. Patterns are case-sensitive.
+A pattern is compared with the path of an image below the source. A pattern may also be an absolute
+path, or a path relative to the current directory. ``*`` stands for any text within one name, ``?``
+for one character, and ``**`` for any number of folders. A pattern that matches a folder covers all
+images below it. Patterns are case-sensitive.
 """
 
 import re
@@ -26,8 +26,8 @@ class ClassGlobs:
     Parameters
     ----------
     real, fake : sequence of str
-        Patterns. Images that no pattern matches are unlabelled. If both are empty, the labels of
-        the source stay.
+        Patterns. Images that no pattern matches are unlabelled. If both are empty, the source
+        keeps its labels.
     generator_level : int, optional
         Level of the folder that names the generator of an image, counted from 1 below the source.
         If a folder of this level contains no generated images, its photographs get its name in the
@@ -52,7 +52,7 @@ class ClassGlobs:
 
 
 def with_globs(source: ImageSource, globs: ClassGlobs) -> ImageSource:
-    """Label the images of a source by patterns, and take the generators from a folder.
+    """Label the images of a source by patterns, and take the generators from a level of folders.
 
     Patterns replace all labels. They also drop the groups and columns that come from the layout of
     the folders, except the split. Images that no pattern matches are counted in the notes.
@@ -163,7 +163,7 @@ def _pattern(glob: str, root: str) -> re.Pattern[str]:
 
 
 def _regex(glob: str) -> str:
-    """Translate a glob.
+    """Translate a glob to a regular expression.
 
     Examples
     --------
@@ -187,7 +187,7 @@ def _name_regex(name: str) -> str:
 
 
 def _one_of(characters: str) -> str:
-    """Translate the characters between brackets. A leading ``!`` negates them."""
+    """Translate the characters between brackets. A leading ``!`` excludes them."""
     negation = "^" if characters.startswith("!") else ""
     characters = re.sub(r"([\\\[^&~|])", r"\\\1", characters.removeprefix("!"))
     return f"[{negation}{characters}]"

@@ -99,11 +99,11 @@ def decode(data: bytes, buffer: RGB = NO_BUFFER, least_side: int = 0) -> Decoded
         A whole file in a format of `clipfeat.images.formats`. The format is recognised from the
         bytes, not from a name.
     buffer : ndarray of shape (n,), uint8
-        Memory for the pixels. It is used only for a JPEG whose pixels fit. Decoding into the
-        same memory again is a third faster.
+        Memory for the pixels. It is used only for a JPEG whose pixels fit. Reusing memory
+        makes decoding a third faster.
     least_side : int
-        If positive, a JPEG image is reduced by the largest factor of 2, 4 and 8 that leaves this
-        many pixels in both sides. CMYK images and other formats are not reduced.
+        If positive, a JPEG image is reduced by the largest factor of 2, 4 and 8 that leaves at
+        least this many pixels on both sides. CMYK images and other formats are not reduced.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def decode(data: bytes, buffer: RGB = NO_BUFFER, least_side: int = 0) -> Decoded
     Raises
     ------
     DecodeError
-        If the bytes are not an image in an allowed format. If they are damaged or truncated. If the
+        If the bytes are not an image in an allowed format, or are damaged or truncated. If the
         header declares more than `MAX_PIXELS` pixels.
     """
     try:

@@ -123,7 +123,7 @@ def _alarm(seconds: float, wall_seconds: float) -> None:
 
 
 def _limit_messages() -> None:
-    """Limit the size of the files that this process writes. Standard error is a file in memory."""
+    """Limit the size of all files of this process. Standard error is a file in memory."""
     with suppress(ImportError, OSError, ValueError):  # Windows has no limits
         import resource
 

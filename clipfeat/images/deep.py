@@ -77,7 +77,7 @@ def _white(mode: str, tags: Mapping[int, Any]) -> int:
 
 
 def has_deep_colour_key(image: Image.Image) -> bool:
-    """Return whether an image is a PNG of 16-bit colours, in which one colour is transparent."""
+    """Return whether an image is a PNG with 16-bit colours and one transparent colour."""
     return (
         isinstance(image, PngImagePlugin.PngImageFile)
         and isinstance(image.info.get("transparency"), tuple)

@@ -7,8 +7,9 @@ label *real* or *fake*, and the columns ``generator`` and ``category``. `clipfea
 recognises them. Files such as ``labels.csv`` and the ``metadata.json`` of DFDC replace the labels
 of folders. See `clipfeat.images.label_files`.
 
-A folder named after a part of an official split, such as ``train``, ``val`` or ``test``, gives the
-column ``split``, and never the label. See `clipfeat.features.official_parts.PART_NAMES`.
+The name of a folder for a part of an official split, such as ``train``, ``val`` or ``test``, is the
+value of the column ``split``, and never the label. See
+`clipfeat.features.official_parts.PART_NAMES`.
 """
 
 import errno
@@ -46,8 +47,8 @@ def open_folder(spec: str) -> ImageSource:
     """List the images and videos below a folder, sorted by path.
 
     Links to folders are followed, except links to a folder above them and links to a folder that is
-    already listed. Both are counted. A folder that several links name is listed at the path with
-    the fewest links, and at the first of equal paths.
+    already listed. Both are counted as skipped. A folder with several paths is listed at the path
+    with the fewest links, or at the first of several such paths.
 
     Raises
     ------
@@ -58,7 +59,7 @@ def open_folder(spec: str) -> ImageSource:
     RefusedFileError
         If a table of labels in the folder cannot be read.
     UnknownNameError
-        If several columns of such a table have the same usual name.
+        If several columns of such a table match the same usual name.
     LabelError
         If a file of labels contradicts itself or the names of the folders.
     """
@@ -92,8 +93,9 @@ def open_folder(spec: str) -> ImageSource:
     notes = (*(understood.notes if is_known or not labelled.used else ()), *labelled.notes)
     if n_pickled := skipped[".pickle"] + skipped[".pkl"]:
         notes += (
-            f"{n_pickled} pickle files are not read, because loading one can run any code. If they "
-            "list the images of a class, pass the folders of the class with --real or --fake",
+            f"{n_pickled} pickle files are not read, because loading one can run arbitrary code. "
+            "If they list the images of a class, pass the folders of that class with --real or "
+            "--fake",
         )
     layout = " and ".join(_layout_names(understood.layout, labelled.used))
     return replace(source, layout=layout, notes=notes)
@@ -102,7 +104,7 @@ def open_folder(spec: str) -> ImageSource:
 def _layout_names(layout: str, used: Sequence[LabelFile]) -> list[str]:
     """Return the layout of the folders, and the names of the label files that were used.
 
-    If label files replace the labels of plain class folders, only these files are returned.
+    If label files replace the labels of class folders, only the names of these files are returned.
     """
     names = sorted({PurePosixPath(file.path).name for file in used})
     return names if names and layout in {"", CLASS_FOLDERS} else [layout, *names]
@@ -151,10 +153,10 @@ def find_files(spec: str, skipped: Counter[str], kind_of: KindOf) -> Iterator[st
 def _walk(
     root: str, skipped: Counter[str], kind_of: KindOf | None = None
 ) -> Iterator[tuple[str, ...]]:
-    """Yield the parts of each image's path below `root`, and count all other files.
+    """Yield the parts of each image's path below `root`, and count the skipped files.
 
-    Folders with few links in their path come first. The number of folders that are listed is thus
-    at most the number of folders that exist, also if they contain links to one another.
+    Folders with few links in their path come first. Each folder is thus listed at most once, even
+    if folders contain links to one another.
     """
     kind_of = kind_of or _kind
     listed_folders: set[tuple[int, int]] = set()
@@ -205,7 +207,7 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 def _list_objects(
     root: Any, skipped: Counter[str], kind_of: KindOf | None = None
 ) -> Iterator[tuple[str, ...]]:
-    """Yield the parts of each path on an object store. One request lists all levels."""
+    """Yield the parts of each path on an object store. One request lists all folders."""
     kind_of = kind_of or _kind
     n_above = len(root.path.rstrip("/")) + 1
     for path in root.fs.find(root.path):

@@ -108,7 +108,7 @@ def image_suffixes() -> frozenset[str]:
 
 
 def plugin_format(suffix: str) -> PluginFormat | None:
-    """Return the format with a suffix, or None if no plug-in reads such a format."""
+    """Return the plug-in format that has a suffix, or None if there is none."""
     return next((f for f in PLUGIN_FORMATS if suffix in f.suffixes), None)
 
 

@@ -3,7 +3,7 @@
 `clipfeat.images.array_sets` states how the datasets are used. The name of a dataset in a group
 starts with the name of the group: ``train/images``.
 
-The file may come from a stranger. Links are skipped. A dataset is refused if its data is in other
+The file may be malicious. Links are skipped. A dataset is refused if its data is in other
 files, if it is virtual, or if it has a filter other than `FILTERS`. It is also refused if a chunk
 is missing, because HDF5 returns zeros for missing chunks. The images of a contiguous dataset are
 read without HDF5.
@@ -101,7 +101,7 @@ class Hdf5Image(FileReader):
         return ppm(item_pixels(pixels, channels_first=self.layout.channels_first))
 
     def _is_whole(self, dataset: Any) -> bool:
-        """Return whether a dataset is one image, and check that it has the listed images."""
+        """Return whether a dataset is a single image. Raise ValueError if it has changed."""
         if getattr(dataset, "dtype", None) == np.uint8:
             if dataset.shape == self.layout.item:
                 return True
@@ -307,8 +307,8 @@ def _values(file: str, name: str, dataset: Any, is_text: bool) -> NDArray[Any]:
     if not is_text:
         values: NDArray[Any] = np.asarray(dataset[()])
         return values
-    # Many values may refer to one text as long as the file, so the number of values that are read
-    # together is limited.
+    # In a malicious file, many values may refer to one text that is as long as the file. Therefore
+    # the number of values that are read together is limited.
     step = max(1, MAX_VALUES // os.path.getsize(file))  # noqa: PTH202
     texts: list[str] = []
     left = MAX_VALUES

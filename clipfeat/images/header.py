@@ -23,8 +23,8 @@ class Header:
         Size of the upright image in pixels.
     jpeg_tables : str
         Quantisation of a JPEG. If the tables are those of a quality setting of libjpeg, the value
-        names it, for example ``"quality 75"``. Otherwise it is ``"tables "`` and a hash of the
-        tables. Empty for other formats.
+        is this setting, for example ``"quality 75"``. Otherwise it is ``"tables "`` and a hash of
+        the tables. Empty for other formats.
     exif : bool
         Whether the file has EXIF data.
     """

@@ -1,9 +1,9 @@
 """Looking up the images of a table by relative path.
 
 Three folders are tried in this order: the folder given by the caller, the table's folder, and the
-working folder. All relative paths are relative to the first of them that contains one of the
-images. If none does, the first is used. A path without a suffix, such as an id, stands for the
-image or video with this name and any suffix.
+current directory. All relative paths are relative to the first of them that contains one of the
+images. If none of them does, the first folder is used. A path without a suffix, such as an id,
+stands for the image or video with this name and any suffix.
 """
 
 import os
@@ -35,7 +35,7 @@ class ImageRoot:
         self._absent: set[str] = set()
 
     def find(self, path: str) -> str:
-        """Return the relative path of an existing file, with the suffix that `path` may lack.
+        """Return the relative path of an existing file. Add the suffix if `path` has none.
 
         Returns
         -------
@@ -79,7 +79,7 @@ def root_of_table(
     spec : str
         Path or URL of the table.
     paths : iterable of str
-        Paths in the table. They are iterated once for each folder.
+        Paths in the table. They may be iterated once for each folder.
     image_root : path, optional
         The folder given by the caller.
 

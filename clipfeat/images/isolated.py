@@ -8,8 +8,8 @@ script would need a guard. Its pools fail as a whole if one worker dies.
 
 The child sets an alarm for each time limit, and the system enforces it. A decoder that hangs
 therefore ends even if the parent was killed. The limit of elapsed time is much longer than that of
-processor time, because a suspended or busy machine also delays good images. On Windows, no limit
-works, but a crash still affects only one image.
+processor time, because a suspended or busy machine also delays good images. On Windows, the
+limits have no effect, but a crash still affects only one image.
 
 Libraries such as libtiff print messages. The child's standard error is a file in memory. If an
 image fails, the last line in this file becomes part of its error message.
@@ -237,7 +237,7 @@ def _start(isolation: Isolation) -> _Child:
     arguments = [isolation.decoder, *limits, descriptor]
     try:
         process = subprocess.Popen(
-            # -P keeps the working folder out of `sys.path`.
+            # -P keeps the current directory out of `sys.path`.
             [sys.executable, "-P", "-m", "clipfeat.images.decoder_process", *map(str, arguments)],
             pass_fds=[descriptor] if descriptor >= 0 else [],
             stdin=subprocess.PIPE,

@@ -3,7 +3,7 @@
 ``labels.csv``, ``labels.tsv``
     A table with columns of paths and labels, as in the shards of NTIRE. It labels the images of its
     own folder and below. It is ignored if it has no such columns, or names no image. It is an error
-    if it cannot be read as a table, or if several of its columns have one usual name.
+    if it cannot be read as a table, or if several of its columns match the same usual name.
 ``metadata.json``
     The list of videos in one part of DFDC. It gives the label, the split and the original of each
     video. The group of a video is the name of its original, or its own name if it has no original.
@@ -13,8 +13,8 @@
 
 For each image, the file in the nearest folder above it applies. If this folder has several such
 files, the first in the order above applies. Images that ``labels.csv``, ``labels.tsv`` or
-``metadata.json`` does not name are unlabelled, and a note gives their number. Only a table of
-decisions, see `clipfeat.features.decisions`, leaves other images their own label.
+``metadata.json`` does not name are unlabelled, and a note gives their number. A table of decisions
+(see `clipfeat.features.decisions`) is an exception: images that it does not name keep their label.
 """
 
 import json
@@ -37,10 +37,10 @@ from clipfeat.images.skipping import UNPAIRED
 from clipfeat.images.source import relabel
 
 MAX_BYTES = 2**28
-"""Largest file of labels that is read."""
+"""Maximum size of a file of labels."""
 MAX_JSON, MAX_LIST = 2**25, 2**22
-"""Largest ``metadata.json`` and list of test videos. Parsing takes 20 times their memory, or a
-second for each megabyte."""
+"""Maximum sizes of ``metadata.json`` and of the list of test videos. Parsing the JSON file takes up
+to 20 times its size in memory. Parsing the list takes about a second for each megabyte."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class LabelFile:
 
     @property
     def folder(self) -> str:
-        """Path of its folder with a slash at its end, or an empty text."""
+        """Path of its folder, with a slash at the end. Empty for a file directly in the source."""
         return self.path[: self.path.rfind("/") + 1]
 
 
@@ -83,7 +83,7 @@ class Labelled:
     used : list of LabelFile
         The files that name at least one image.
     notes : tuple of str
-        Numbers of images that are unlabelled, because no file names them.
+        Notes on the images that are unlabelled because no file names them.
     """
 
     records: list[ImageRecord]
@@ -125,20 +125,19 @@ def with_label_files(
     skipped : Counter
         Counts the entries for which there is no image.
     keeps_others : bool
-        Matters only if a file other than a table of decisions labels some of the images. Images
-        below no file of labels then keep their own label if this is true, and are unlabelled if it
-        is false.
+        Whether images without a file of labels in the folders above them keep their own label. If
+        false, they become unlabelled if any file other than a table of decisions labels images.
 
     Raises
     ------
     RefusedFileError
         If a table cannot be read.
     UnknownNameError
-        If several columns of a table have the same usual name.
+        If several columns of a table match the same usual name.
     LabelError
         If entries for one image differ, or if a list contradicts the names of the folders.
     DataError
-        If several images have a name that is in a table.
+        If a name in a table matches several images.
     """
     labelled = list(records)
     left = set(range(len(records)))
@@ -242,7 +241,7 @@ def _json_object(content: bytes) -> dict[str, dict[str, object]]:
 def _of_test_list(
     records: Sequence[ImageRecord], file: LabelFile, content: bytes, skipped: Counter[str]
 ) -> NamedRecords | None:
-    """Read ``List_of_testing_videos.txt``, of lines such as ``1 YouTube-real/00170.mp4``."""
+    """Read ``List_of_testing_videos.txt``, with lines such as ``1 YouTube-real/00170.mp4``."""
     _check_size(file, content, MAX_LIST)
     lines = [line.strip() for line in content.decode("utf-8", "replace").splitlines()]
     found = [re.fullmatch(r"([01])\s+(\S.*)", line) for line in lines if line]

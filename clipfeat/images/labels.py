@@ -37,8 +37,8 @@ def with_labels(source: ImageSource, table_path: str, names: TableColumns) -> Im
     """Give the images of a source the labels, groups and columns of a table.
 
     Labels of the source, such as the names of folders, are dropped. If the table is a table of
-    decisions, images without a decision keep theirs. Rows without an image are
-    counted in `ImageSource.skipped`.
+    decisions, images without a decision keep their labels. Rows without an image are counted in
+    `ImageSource.skipped`.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def with_labels(source: ImageSource, table_path: str, names: TableColumns) -> Im
     LabelError
         If no image is in the table. If two rows for one image differ in the label or group.
     DataError
-        If several images have a name that is in the table.
+        If a name in the table matches several images.
     """
     table, columns = read_table(table_path, names)
     if not columns.label:
@@ -65,9 +65,10 @@ def with_labels(source: ImageSource, table_path: str, names: TableColumns) -> Im
 def _below_root(
     rows: Sequence[TableRow], paths: Sequence[str], table_path: str, root: str
 ) -> Sequence[TableRow]:
-    """Rewrite the paths in a table relative to the root of a source, if no image fits them as is.
+    """Make the paths in a table relative to the root of a source, unless they match already.
 
-    The table may have absolute paths, or paths relative to its own folder or to the working folder.
+    The table may have absolute paths, or paths relative to its own folder or to the current
+    directory.
     """
     names = [row.path for row in rows]
     if not set(paths).isdisjoint(names):
@@ -116,14 +117,14 @@ def label_records(
     skipped : Counter
         Counts the rows without an image.
     keeps_others : bool
-        Whether images that the table does not name keep their own label. It is dropped otherwise.
+        Whether images that the table does not name keep their label. If false, it is dropped.
 
     Raises
     ------
     LabelError
         If no image is in the table. If two rows for one image differ in the label or group.
     DataError
-        If several images have a name that is in the table.
+        If a name in the table matches several images.
     """
     indices = pair_names([row.path for row in rows], paths, table_path)
     classes = class_names({row.label for row in rows})

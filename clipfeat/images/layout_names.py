@@ -55,7 +55,7 @@ def is_generator(name: str) -> bool:
 
 
 def generator_name(folder: str) -> str:
-    """Return the generator in the name of a folder of GenImage, or the whole name.
+    """Return the generator that the name of a GenImage folder contains, or the whole name.
 
     Examples
     --------

@@ -7,15 +7,15 @@ A pattern consists of parts, separated by slashes. Each part stands for one or s
 ``real_{source}``  a folder whose name has this form; ``*`` stands for any text
 ``{generator}``    one folder, whose name is the value of the column ``generator``
 ``{source?}``      the same, or no folder if one folder is not possible
-``{category*}``    the same for any number of folders, as few as possible
+``{category*}``    any number of folders, as few as possible; their names are the value
 ``{x:kind}``       a folder whose name is of a kind in `KINDS`
 ``**``             any number of folders that give no column
-``{set}``          a number of folders that is the same for all paths, and gives no column
+``{set}``          a number of folders that is the same for all paths; they give no column
 =================  ============================================================================
 
-The plain names in the patterns of a layout, such as ``0_real``, are reserved. Parts such as ``**``
-and ``{generator}`` do not match a folder with a reserved name. A path with folders of two classes,
-such as ``real/fake``, therefore has no match.
+The literal names in the patterns of a layout, such as ``0_real``, are reserved. Parts such as
+``**`` and ``{generator}`` do not match a folder with a reserved name. A path with folders of two
+classes, such as ``real/fake``, therefore has no match.
 """
 
 import re
@@ -60,7 +60,7 @@ class Part:
 
 
 def words_of(pattern: str) -> frozenset[str]:
-    """Return the plain names in a pattern, in lower case.
+    """Return the literal names in a pattern, in lower case.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def words_of(pattern: str) -> frozenset[str]:
 
 
 def is_possible(pattern: str, names: Set[str]) -> bool:
-    """Return whether every part that requires a certain name, form or kind fits some folder.
+    """Return whether each part that requires a name, form or kind matches at least one folder.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def is_possible(pattern: str, names: Set[str]) -> bool:
 def match(
     pattern: str, folders: tuple[str, ...], depth: int, reserved: frozenset[str]
 ) -> dict[str, str] | None:
-    """Match the folders of a path.
+    """Match a pattern with the folders of a path.
 
     Parameters
     ----------

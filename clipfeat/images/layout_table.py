@@ -3,7 +3,7 @@
 Each row of `LAYOUTS` is a layout. It has patterns for the folders of photographs, patterns for the
 folders of generated images, and conditions on the names in all paths.
 `clipfeat.images.layout_patterns` explains the patterns. The first row that matches all paths of a
-source applies, so a special row stands before a general one. To add a layout, add a row.
+source applies, so specific rows come before general ones. To add a layout, add a row.
 """
 
 import re
@@ -45,13 +45,13 @@ class Reading:
 
     @property
     def values(self) -> list[tuple[str, dict[str, str]]]:
-        """The class and the columns of each tuple of folders, with the generator of the layout."""
+        """Class and columns of each tuple of folders. The layout's generator is the default."""
         default = {GENERATOR: self.layout.generator}
         both = zip(self.labels, self.columns, strict=True)
         return [(label, default | columns) for label, columns in both]
 
     def names(self, column: str, label: str = "") -> set[str]:
-        """Return the values of a column that are not empty, of one class or of all classes."""
+        """Return the non-empty values of a column in one class, or in all classes by default."""
         return {
             columns[column]
             for columns, of in zip(self.columns, self.labels, strict=True)
@@ -60,7 +60,7 @@ class Reading:
 
     @property
     def n_known(self) -> int:
-        """Number of known generators, minus the number of names that are known categories."""
+        """Number of generators that are known, minus the number that are known categories."""
         names = self.names(GENERATOR)
         categories = sum(name.lower() in PROGAN_CATEGORIES for name in names)
         return sum(map(is_generator, names)) - categories
@@ -70,28 +70,28 @@ Condition = Callable[[Reading], bool]
 
 
 def has_categories(reading: Reading) -> bool:
-    """Whether some folder names a category."""
+    """Return whether a folder names a category."""
     return bool(reading.names(CATEGORY))
 
 
 def has_generators(reading: Reading) -> bool:
-    """Whether some folder names a generator."""
+    """Return whether a folder names a generator."""
     return bool(reading.names(GENERATOR))
 
 
 def in_one_set(reading: Reading) -> bool:
-    """Whether ``{set}`` stands for the same folders in all paths."""
+    """Return whether ``{set}`` stands for the same folders in all paths."""
     return len({columns.get("set", "") for columns in reading.columns}) == 1
 
 
 def known_generators(reading: Reading) -> bool:
-    """Whether at least half of the generators are known."""
+    """Return whether at least half of the generators are known."""
     names = reading.names(GENERATOR)
     return bool(names) and 2 * sum(map(is_generator, names)) >= len(names)
 
 
 def few_or_known_generators(reading: Reading) -> bool:
-    """Whether the folders name few image generators, or at least half of the names are known.
+    """Return whether the folders name few generators, or at least half of the names are known.
 
     More than `MOST_UNKNOWN_GENERATORS` unknown names are probably names of videos or samples.
     """
@@ -100,17 +100,17 @@ def few_or_known_generators(reading: Reading) -> bool:
 
 
 def separate_names(reading: Reading) -> bool:
-    """Whether no source of photographs has the name of a generator."""
+    """Return whether no source of photographs has the name of a generator."""
     return reading.names(SOURCE).isdisjoint(reading.names(GENERATOR))
 
 
 def no_known_categories(reading: Reading) -> bool:
-    """Whether the names taken for generators include no more categories than known generators."""
+    """Return whether categories do not outnumber known generators among the generator names."""
     return reading.n_known >= 0
 
 
 def common_categories(reading: Reading) -> bool:
-    """Whether at least one category is below both classes."""
+    """Return whether at least one category has images of both classes."""
     return not reading.names(CATEGORY, REAL).isdisjoint(reading.names(CATEGORY, FAKE))
 
 
@@ -153,7 +153,7 @@ class Layout:
     generator : str
         Generator of the images whose pattern gives no generator.
     one_class : bool
-        Whether the row also matches paths of one class only.
+        Whether the row also matches a source with images of only one class.
     group : callable, optional
         Returns the group of each path.
     """

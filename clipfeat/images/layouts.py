@@ -1,21 +1,21 @@
-"""Class, generator and split of images, from the folders of their paths.
+"""Determine the class, generator and split of images from the folders in their paths.
 
 `understand` finds the first row of `clipfeat.images.layout_table` that matches every path. Only the
 paths are used, and no file is read. These rules apply:
 
-- A folder named after a part of an official split, such as ``train``, gives the column ``split``
+- A folder named after a part of an official split, such as ``train``, sets the column ``split``
   and is left out before the patterns are tried. ``train`` beside two or more other categories of
   ProGAN images is a category, not a split.
 - The number of folders that ``{set}`` stands for is the one that yields the most known generators.
 - Photographs that are paired with a generator have its name in the column ``generator``. A name
   that occurs for photographs only is in the column ``source``, unless it is a known generator.
 
-If no row matches, each first folder is tried as a data set with its own layout. If one of them has
-no layout, the first folder is the class. The notes report anything that may have been
+If no row matches, each top-level folder is tried as a data set with its own layout. If one of them
+has no layout, the top-level folder is the class. The notes report anything that may have been
 misunderstood, and the options that correct it.
 
 Lists in pickle files, such as those of UniversalFakeDetect, are never read, because loading a
-pickle file can run any code.
+pickle file can run arbitrary code.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -46,9 +46,9 @@ from clipfeat.images.layout_table import (
 UNAMBIGUOUS = {"0_real": REAL, "1_fake": FAKE}
 """Labels of folder names that are clear even if no layout is recognised."""
 MOST_LEVELS = 8
-"""``{set}`` stands for fewer folders than this number."""
+"""The number of folders that ``{set}`` stands for is below this value."""
 CLASS_FOLDERS = "class folders"
-"""Name of the layout in which the first folder is the class."""
+"""Name of the layout in which the top-level folder is the class."""
 
 Folders = tuple[str, ...]
 
@@ -161,7 +161,7 @@ def understand(paths: Sequence[Sequence[str]], *, root: str = "") -> Understood:
 
 
 def _by_data_set(paths: Sequence[Sequence[str]]) -> Understood | None:
-    """Read each first folder as a data set. Return None if one of them has no complete layout."""
+    """Read each top-level folder as a data set. Return None if one has no complete layout."""
     of_set: dict[str, list[int]] = {}
     for i, path in enumerate(paths):
         of_set.setdefault(path[0] if len(path) > 2 else "", []).append(i)
@@ -187,7 +187,7 @@ def _by_data_set(paths: Sequence[Sequence[str]]) -> Understood | None:
 def _splits(distinct: Sequence[Folders]) -> dict[Folders, int | None]:
     """Return, for each path, the index of the first folder that names a part of an official split.
 
-    It is None if no folder does.
+    The index is None if no folder does.
     """
     beside: dict[Folders, set[str]] = {}
     for folders in distinct:
@@ -210,7 +210,7 @@ def _without(folders: Folders, index: int | None) -> Folders:
 
 
 def _best(distinct: Sequence[Folders]) -> Reading | None:
-    """Return the best reading by the first row that matches all paths."""
+    """Return the best reading of the first row of the table that matches all paths."""
     names = {name for folders in distinct for name in folders}
     longest = min(max(map(len, distinct), default=0), MOST_LEVELS)
     for row in LAYOUTS:
@@ -288,7 +288,7 @@ def _finished(
     split: dict[Folders, int | None],
 ) -> dict[Folders, PathValues]:
     """Return the label and columns of each path, with its split, generator and source."""
-    # Paths that differ only in their split share their columns.
+    # Copy the columns, because paths that differ only in their split share them.
     values = {folders: (label, dict(columns)) for folders, (label, columns) in values.items()}
     for folders, (_, columns) in values.items():
         columns.pop("set", None)
@@ -324,8 +324,8 @@ def _notes(reading: Reading) -> list[str]:
     if unknown and (known_generators in needs or (reading.n_known <= 0 and has_choice)):
         notes.append(
             f"{_listed(unknown)} {'is' if len(unknown) == 1 else 'are'} taken for "
-            f"{'a generator' if len(unknown) == 1 else 'generators'} because of the place of the "
-            "folder. If another folder names the generator, pass --generator-level N"
+            f"{'a generator' if len(unknown) == 1 else 'generators'} because of the position of "
+            "the folder. If another folder names the generator, pass --generator-level N"
         )
     return notes
 
@@ -335,14 +335,14 @@ def _has_generator(columns: Mapping[str, str]) -> bool:
 
 
 def _notes_on_classes(paths: Sequence[Folders]) -> list[str]:
-    """Return notes on values that may be wrong if the first folder is the class."""
+    """Return notes on values that may be wrong if the top-level folder is the class."""
     names = {name.lower() for folders in paths for name in folders}
     classes = sorted({folders[0] for folders in paths if folders})
     for real, fake in CLASS_PAIRS:
         if {real, fake} <= names and not {real, fake} <= {name.lower() for name in classes}:
             return [
                 f"some folders are named {real} and {fake}, but not every path fits one layout. "
-                f"Therefore the first folder is the class. To state the classes, pass --real "
+                f"Therefore the top-level folder is the class. To state the classes, pass --real "
                 f"'**/{real}' --fake '**/{fake}' --generator-level N"
             ]
     photographs = [name for name in classes if name.lower() == REAL or is_photographs(name)]
@@ -351,7 +351,7 @@ def _notes_on_classes(paths: Sequence[Folders]) -> list[str]:
         options = [f"--real '{name}'" for name in photographs[:2]]
         options += [f"--fake '{name}'" for name in others[:3]]
         return [
-            f"each first folder is a class, such as {_listed(classes)}. If "
+            f"each top-level folder is a class, such as {_listed(classes)}. If "
             f"{_listed(others)} are generators, state the classes: {' '.join(options)} "
             "--generator-level 1"
         ]

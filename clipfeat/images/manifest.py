@@ -48,9 +48,9 @@ if TYPE_CHECKING:
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 ROWS = 2**16
-"""Number of rows that exist as Python objects at a time."""
+"""Number of rows that are converted to Python objects at a time."""
 MAX_CACHED = 2**12
-"""Maximum number of different labels and groups that are not looked at again."""
+"""Maximum number of distinct labels and groups in the cache of converted values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def open_manifest(
         If `image_root` is not a folder. If the table names a file or an address that it may not
         name.
     DataError
-        If a path without a suffix stands for several files.
+        If a path without a suffix matches several files.
     UnknownNameError
         If a given column is not in the table, or if the path column is neither given nor recognised
         by a usual name.
@@ -149,7 +149,7 @@ def _listed_path(folder: ImageRoot, text: str) -> str:
 
 
 class _WrittenPaths:
-    """The paths of a table's rows, with and without outer spaces, and mostly without repetitions.
+    """Iterable of the paths in a table, with and without outer spaces. Few are repeated.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def _read_parquet(spec: str) -> "pd.DataFrame":
         frame: pd.DataFrame = table.to_pandas()
     if any(name is not None for name in frame.index.names):
         frame = frame.reset_index()  # pandas stores its index as a column
-    return frame.convert_dtypes()  # keeps whole numbers whole
+    return frame.convert_dtypes()  # integers with missing values stay integers
 
 
 def _unread_columns(spec: str) -> list[str]:
@@ -282,7 +282,7 @@ def find_columns(
     ------
     UnknownNameError
         If a given column is not in the table, or if a needed path column is neither given nor
-        recognised by a usual name. If several columns have one usual name, such as ``label`` and
+        recognised by a usual name. If several columns match one usual name, such as ``label`` and
         ``Label``.
     """
 
@@ -303,9 +303,9 @@ def find_columns(
 def _pick(
     table: "pd.DataFrame", spec: str, role: str, given: str, usual: tuple[str, ...], remedy: str
 ) -> str:
-    """Return the given column. If none is given, return the column with the first usual name.
+    """Return the given column, or the column with the most preferred usual name if none is given.
 
-    Return an empty text if no column has a usual name.
+    If no column has a usual name, return an empty text.
     """
     present = [str(name) for name in table.columns]
     if given in present:

@@ -1,4 +1,4 @@
-"""Names of files in archives and tables, as text.
+"""Functions of paths in archives and tables, without path objects.
 
 Creating a path object takes about ten times as long, which matters for millions of names.
 """

@@ -143,10 +143,10 @@ def image_source(
     Parameters
     ----------
     images : ndarray, sequence of images, or data set
-        An array of images, with one of the shapes in `clipfeat.images.pixel_arrays`. A PIL image. A
-        sequence, in which each item is a PIL image or an array of one image. A data set of
-        ``datasets`` with a column of images. A dict of such data sets, whose keys become the values
-        of the column ``split``.
+        An array of images with one of the shapes in `clipfeat.images.pixel_arrays`, a PIL image, or
+        a sequence of PIL images and arrays of one image each. A data set of ``datasets`` with a
+        column of images also works, and so does a dict of such data sets. The keys of the dict
+        become the values of the column ``split``.
     labels, groups : sequence or ndarray of length n_images, optional
         The label and the group of each image. Missing values are None, NaN or empty text. If
         `labels` or `groups` is not given, a data set's column with a usual name, such as
@@ -162,8 +162,8 @@ def image_source(
     Raises
     ------
     DataError
-        If an array has another dtype or shape than images. If `labels`, `groups` or a column does
-        not have one value for each image.
+        If an array does not have the dtype or the shape of images. If `labels`, `groups` or a
+        column does not have one value for each image.
     EmptySourceError
         If there is no image.
     UsageError

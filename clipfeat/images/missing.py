@@ -1,4 +1,4 @@
-"""The likeliest reason why none of the listed images exists.
+"""Find the likeliest reason why none of the listed images exists.
 
 The reason names a similar file that exists, as an example.
 """
@@ -30,7 +30,7 @@ def likeliest_cause(paths: Sequence[str], root: str, *, is_table: bool) -> str:
     Returns
     -------
     str
-        Empty if no similar file was found.
+        The explanation. Empty if no similar file was found.
     """
     for path in paths[:N_PATHS]:
         if found := _other_capitals(Path(root, path)):
@@ -49,7 +49,7 @@ def likeliest_cause(paths: Sequence[str], root: str, *, is_table: bool) -> str:
 
 
 def _other_capitals(path: Path) -> str:
-    """Return the file beside a missing one that differs from it only in capitals."""
+    """Return the file whose name differs from that of a missing file only in capitals."""
     with suppress(OSError, ValueError):
         for name in sorted(os.listdir(path.parent)):  # noqa: PTH208 -- names only
             if name.casefold() == path.name.casefold() and name != path.name:
@@ -80,7 +80,7 @@ def _variants(path: str) -> Iterator[str]:
 
 
 def _near_folders(root: str) -> Iterator[str]:
-    """Yield the root, the working folder, the two folders above the root, then subfolders."""
+    """Yield the root, the current directory, the two folders above the root, then subfolders."""
     start = Path(root)
     nearest = list(dict.fromkeys([start, Path.cwd(), *list(start.parents)[:2]]))
     yield from map(str, nearest)

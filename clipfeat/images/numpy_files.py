@@ -88,7 +88,7 @@ class ArrayImage(FileReader):
     file : str
         Path of the file.
     place : ArrayPlace
-        Place and layout of the array. All images of the array share it.
+        Position and layout of the array. All images of the array share this object.
     index : int
         Number of the image.
     """

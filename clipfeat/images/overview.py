@@ -18,7 +18,7 @@ NO_SPLIT = "no split"
 
 @dataclass(frozen=True)
 class SourceOverview:
-    """Numbers and examples of the images of a source, by class, generator, source and split.
+    """Counts of the images in a source by class, generator, source and split, and examples.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def overview_of(source: ImageSource) -> SourceOverview:
 
 
 def _different(records: Sequence[ImageRecord]) -> list[ImageRecord]:
-    """Return up to `N_EXAMPLES` records: of different classes, then of different origins."""
+    """Return up to `N_EXAMPLES` records, first of different classes, then of different origins."""
     chosen: dict[int, ImageRecord] = {}
     values: tuple[Callable[[ImageRecord], object], ...] = (_label, _origin, id)
     for value in values:

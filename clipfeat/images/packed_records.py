@@ -93,10 +93,10 @@ def _fields(block: bytes) -> list[Any]:
 
 
 def _packed_readers(readers: list[Reader]) -> list[Reader] | tuple[type[Reader], list[list[Any]]]:
-    """Return the class of readers and their values by field, if all have one of `_PLAIN`.
+    """Return the class of readers and their values by field, if all have one class in `_PLAIN`.
 
-    Making them again takes a quarter of the time of unpickling them, because pickle looks up the
-    fields of each object of a dataclass with slots.
+    Otherwise, return the readers. Creating readers from fields takes a quarter of the time of
+    unpickling them, because pickle looks up the fields of each object of a dataclass with slots.
     """
     reader_class = type(readers[0])
     if reader_class not in _PLAIN or any(type(reader) is not reader_class for reader in readers):

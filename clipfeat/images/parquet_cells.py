@@ -156,7 +156,7 @@ class _RemoteFile:
         return getattr(self._file, name)
 
     def read(self, *size: int) -> bytes:
-        """Read bytes."""
+        """Read bytes, and remember the error if this fails."""
         try:
             data: bytes = self._file.read(*size)
         except Exception as error:
@@ -240,7 +240,7 @@ class _SharedColumn:
                 else:
                     yield value.as_py()
         if left:
-            raise ValueError("a row group has another number of rows than its footer gives")
+            raise ValueError("a row group does not have the number of rows in the footer")
 
     def _advance(self) -> None:
         """Decode the cell of the next row.
@@ -298,7 +298,7 @@ def _shared_column(file: str, column: str) -> _SharedColumn:
 
 
 def close_columns(file: str) -> None:
-    """Close the open columns of a file, so that a file that replaced it is opened again."""
+    """Close the open columns of a file, so that the next read opens it again."""
     with _opening:
         for key in [key for key in _open_columns if key[0] == file]:
             del _open_columns[key]

@@ -44,10 +44,10 @@ class ImageColumn:
 def image_column(schema: "pa.Schema", given: str = "") -> ImageColumn | None:
     """Find the column of images in the schema of a Parquet file.
 
-    Structures, and columns that Hugging Face's metadata describe as images, are preferred. If
+    Structures, and columns that Hugging Face's metadata describes as images, are preferred. If
     several exist, the order of `IMAGE_NAMES` decides, and then the order in the schema. If none
     exists, a column of plain bytes is used if it has a usual name. Without a usual name, it is used
-    if it is the only column of plain bytes and no column names files.
+    if it is the only column of plain bytes and no column contains file names.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def image_column(schema: "pa.Schema", given: str = "") -> ImageColumn | None:
 
 
 def class_names_of(schema: "pa.Schema") -> dict[str, list[str]]:
-    """Return the class names of each column that Hugging Face's metadata describe as classes.
+    """Return the class names of each column that Hugging Face's metadata describes as classes.
 
     A value of the column is an index into the names.
     """

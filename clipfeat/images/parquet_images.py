@@ -1,11 +1,11 @@
 """Parquet files with the bytes of images: single files, patterns of shards, and folders of shards.
 
 `clipfeat.images.parquet_columns` states which column holds the images. A folder is a folder of
-shards if it has a Parquet file with images. If it also has image files, it is unknown which of the
-two are the data, so the folder is refused.
+shards if it has a Parquet file with images. If it also has image files, it is unclear which of them
+are the data, so the folder is refused.
 
 Listing reads the columns of text and numbers, but no image. As in a table, the columns of labels
-and groups are recognised by usual names, and all others are kept. If Hugging Face's metadata name
+and groups are recognised by usual names, and all others are kept. If Hugging Face's metadata names
 the classes of a column, the names replace the numbers. The column ``split`` comes from the names of
 shards, such as ``train-00000-of-00003.parquet``, and of folders.
 
@@ -57,13 +57,13 @@ if TYPE_CHECKING:
 SUFFIX = ".parquet"
 _BATCH = 4096
 _MOST_IMAGES = 1000
-"""Number of image and Parquet files that are found before the search for Parquet files ends."""
+"""Maximum number of image and Parquet files to search for a Parquet file with images."""
 _INDEX = re.compile(r"__index_level_\d+__")
 """Name of the column in which pandas stores the index of a table."""
 
 
 def is_parquet(spec: str) -> bool:
-    """Return whether a source is a Parquet file, a pattern or a folder with the bytes of images."""
+    """Return whether a source is a Parquet file with images, or a pattern or folder of them."""
     if is_pattern(spec) and not location(spec).is_dir():
         return spec.lower().endswith(SUFFIX)
     if location(spec).is_dir():
@@ -80,7 +80,7 @@ def holds_images(file: str, name: str = "") -> bool:
     file : str
         Path or URL of an existing file.
     name : str
-        Name of the column. If it is empty, the column is recognised.
+        Name of the column. If it is empty, `image_column` chooses the column.
     """
     if not file.lower().endswith(SUFFIX):
         return False
@@ -220,7 +220,7 @@ def _listed(shard: ParquetShard, column: ImageColumn) -> tuple["pd.DataFrame", l
     ReadError
         If the file is damaged, or unpacks to far more than its size.
     RefusedFileError
-        If the file gives a wrong number of rows. If two columns have the same name.
+        If the file states a wrong number of rows. If two columns have the same name.
     """
     import pandas as pd
     import pyarrow as pa
@@ -250,7 +250,7 @@ def _listed(shard: ParquetShard, column: ImageColumn) -> tuple["pd.DataFrame", l
                 raise ValueError(f"its text unpacks to more than {MAX_RATIO} times its size")
         listed = pa.Table.from_batches(batches) if batches else None
         if read and (listed.num_rows if listed is not None else 0) != n_rows:
-            raise EOFError(f"it has another number of rows than the {n_rows} in its footer")
+            raise EOFError(f"its number of rows differs from the {n_rows} in its footer")
         if listed is None:
             return pd.DataFrame(index=range(n_rows)), []
         own = [name for name in plain if not _INDEX.fullmatch(name)]
@@ -260,7 +260,7 @@ def _listed(shard: ParquetShard, column: ImageColumn) -> tuple["pd.DataFrame", l
             values = listed.column(column.name).flatten()[0].to_pylist()
             file_names = ["" if value is None else str(value) for value in values]
     classes = class_names_of(schema)
-    table = as_text(frame.convert_dtypes(), shard.file)  # whole numbers stay whole
+    table = as_text(frame.convert_dtypes(), shard.file)  # integers stay integers
     for name, of_column in classes.items():
         if name in table.columns:
             names = {str(code): text for code, text in enumerate(of_column)} | {"-1": ""}

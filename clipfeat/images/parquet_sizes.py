@@ -28,7 +28,8 @@ def check_parquet_images(parquet: Any, name: str) -> None:
     Raises
     ------
     ValueError
-        If there are too many columns, or if the images are too large for their size in the file.
+        If there are too many columns, or if the images would unpack to far more than their size in
+        the file.
     """
     about = parquet.metadata
     if about.num_columns > MAX_COLUMNS:
@@ -58,7 +59,7 @@ def check_parquet_size(parquet: Any, source: Any, names: Sequence[str]) -> None:
     Raises
     ------
     ValueError
-        If the columns are too large for their size in the file.
+        If the columns would unpack to far more than their size in the file.
     pyarrow.ArrowException, OSError
         If the file is damaged.
     """

@@ -61,8 +61,8 @@ def pixel_layout(shape: tuple[int, ...], dtype: "np.dtype[Any]", name: str) -> P
     Raises
     ------
     DataError
-        If the array has another dtype or shape. If two axes may be the channels. If an image has
-        more than `MAX_PIXELS` pixels.
+        If the dtype or shape is not that of images. If two axes may be the channels. If an image
+        has more than `MAX_PIXELS` pixels.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def pixel_layout(shape: tuple[int, ...], dtype: "np.dtype[Any]", name: str) -> P
 
 
 def _limited(layout: PixelLayout, name: str) -> PixelLayout:
-    """Return a layout, and refuse images that are too large for decoding, too."""
+    """Return a layout. Raise DataError if its images have more than `MAX_PIXELS` pixels."""
     colour = layout.item[0 if layout.channels_first else 2] if len(layout.item) == 3 else 1
     if (n_pixels := prod(layout.item) // colour) > MAX_PIXELS:
         raise DataError(
@@ -121,7 +121,7 @@ def item_pixels(item: NDArray[np.uint8], *, channels_first: bool = False) -> RGB
     if item.ndim == 3 and item.shape[2] == 1:
         item = item[:, :, 0]
     if item.ndim == 3 and item.shape[2] == 3:
-        return np.ascontiguousarray(item)  # a picture would be another copy
+        return np.ascontiguousarray(item)  # a PIL image would need another copy
     return pixels_of(Image.fromarray(np.ascontiguousarray(item)))
 
 

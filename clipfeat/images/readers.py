@@ -78,7 +78,7 @@ class Reader(ABC):
         return [reader.stat() for reader in readers]
 
     def absolute(self) -> Self:
-        """Return an equivalent reader that is valid in any working folder."""
+        """Return an equivalent reader that is valid in any current directory."""
         return self
 
 
@@ -157,7 +157,7 @@ class TarMember(FileReader):
 
 @dataclass(frozen=True, slots=True)
 class Unreadable(Reader):
-    """Reader of an image whose place in an archive is unknown.
+    """Reader of an image whose position in an archive is unknown.
 
     Parameters
     ----------
@@ -256,7 +256,7 @@ def whole_file(path: str) -> FileBytes | RemoteObject:
 
 
 def read_head(path: str, size: int) -> bytes:
-    """Read the first bytes of a file or an object. A file that cannot be read gives no bytes."""
+    """Return the first bytes of a file or an object, or no bytes if it cannot be read."""
     try:
         return read_range(path, 0, size)
     except ReadError:
@@ -359,8 +359,8 @@ def _read_range(remote: Any, offset: int, size: int) -> bytes:
 def _concerns_object(cause: BaseException | None) -> bool:
     """Return whether an error concerns only one object, and not the whole object store.
 
-    The object is missing, its address is invalid (ValueError), or this user may not read it. s3fs
-    raises PermissionError for an expired token, too. That error concerns every object.
+    This is the case if the object is missing, its address is invalid (ValueError), or this user may
+    not read it. s3fs also raises PermissionError for an expired token, which concerns every object.
     """
     status = getattr(cause, "status", 0)  # of a web server
     if status in range(400, 500):

@@ -1,4 +1,4 @@
-"""Samples of a source's images, on which options such as the precision are chosen."""
+"""Samples of a source's images, used to choose options such as the precision."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress

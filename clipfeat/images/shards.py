@@ -46,7 +46,7 @@ def open_shard(shard: str) -> Iterator[IO[bytes]]:
         with Path(shard).open("rb") as file:
             yield file
         return
-    # A read that fails is an error of the object store. The shard is not damaged.
+    # A failed read is an error of the object store, and does not mean that the shard is damaged.
     with storage_errors(f"reading {shard}"), location(shard).open("rb") as file:
         yield file
 

@@ -1,9 +1,9 @@
 """Files that a source skips because they are not images, counted by kind.
 
 The kind is the suffix, such as ``.heic``, or a text such as ``"no suffix"`` or ``"hidden"``. Hidden
-files are those that systems add: names that start with a dot, ``Thumbs.db``, and the AppleDouble
-files ``._x.jpg`` and ``__MACOSX/`` of macOS. Hidden folders are not searched, and their files are
-not counted.
+files are those that operating systems add: names that start with a dot, ``Thumbs.db``, and the
+AppleDouble files ``._x.jpg`` and ``__MACOSX/`` of macOS. Hidden folders are not searched, and
+their files are not counted.
 """
 
 from collections.abc import Callable, Mapping, Sequence

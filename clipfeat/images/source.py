@@ -102,7 +102,7 @@ class ImageSource:
 def check_place(place: str) -> None:
     """Check that a local folder or archive, in which images were listed before, is still there.
 
-    An empty folder counts as missing, because a file system that is not mounted leaves one.
+    An empty folder counts as missing, because an unmounted file system leaves an empty folder.
 
     Raises
     ------
@@ -127,8 +127,9 @@ def make_source(
     skipped: Mapping[str, int] | None = None,
     places: tuple[str, ...] = (),
 ) -> ImageSource:
-    """Make a source of records. Equal paths become one record, and empty paths are skipped.
+    """Make a source from records.
 
+    Records with the same path become one record, and records without a path are skipped.
     Bytes of a file name that are not UTF-8 become escapes in the path. A run keeps all records in
     memory, so equal labels, groups and columns are stored only once, and many records are packed.
     See `clipfeat.images.packed_records`.
@@ -145,8 +146,8 @@ def make_source(
     Warns
     -----
     ClipfeatWarning
-        If records with the same path differ in other columns. The values of the first record are
-        kept. If values of other columns are too long. They are shortened.
+        If records with the same path differ in other columns (the values of the first record are
+        kept), or if values of other columns are too long (they are shortened).
     """
     classes = class_names(set(field_values(records, "label")))
     shortened: Counter[str] = Counter()
@@ -171,7 +172,7 @@ def make_source(
 def _repeated(
     records: Iterable[ImageRecord], unique: dict[str, ImageRecord], listed: list[str]
 ) -> Iterator[tuple[ImageRecord, ImageRecord]]:
-    """Yield the first record of a path and each later one. Collect first records and all paths."""
+    """Yield each repeated record after the first record of its path. Fill `unique` and `listed`."""
     for record in records:
         if not record.path:
             listed.append("")
@@ -185,7 +186,7 @@ def _repeated(
 def _have_different_paths(records: Sequence[ImageRecord]) -> bool:
     """Return whether all paths differ and none is empty.
 
-    A collision of hashes, which is unlikely, gives False for different paths.
+    If two hashes collide, which is unlikely, the result is False although the paths differ.
     """
     paths = map(_storable_path, field_values(records, "path"))
     hashes = np.fromiter(map(hash, paths), dtype=np.int64)
@@ -295,7 +296,7 @@ def relabel(
 ) -> ImageRecord:
     """Return a record with the label and other values of a table's row.
 
-    The label replaces that of the record even if it is empty. An empty group changes nothing.
+    The label replaces that of the record even if it is empty. An empty group does not.
 
     Raises
     ------

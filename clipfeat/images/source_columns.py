@@ -67,12 +67,12 @@ def with_roles(
 
     If the source has no labels and no label column is given, a column with a usual name is used, as
     in a table. The same holds for groups. Without `by_usual_names`, only given columns are used,
-    because the source has looked for usual names itself.
+    because the source has already looked for usual names.
 
     Raises
     ------
     UnknownNameError
-        If no record has a given column, or if the names of several columns fit.
+        If no record has a given column, or if the names of several columns match.
     UsageError
         If a column of paths is given.
     """

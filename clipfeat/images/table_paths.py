@@ -1,8 +1,8 @@
 """Files and addresses that the paths of a table may name.
 
-A table may come from a stranger. Without further options, it may therefore only name files that lie
-in its own folder or in the working folder, after links and ``..`` are resolved. If the table itself
-is remote, it may only name objects below its own folder.
+A table may be malicious. By default, it may therefore name only files in its own folder or in the
+current directory, after links and ``..`` are resolved. If the table itself is remote, it may name
+only objects below its own folder.
 
 ``--image-root DIR`` also allows the files below that folder, and links in it that lead elsewhere.
 ``--allow-remote`` allows addresses of the protocols in `PROTOCOLS`.
@@ -60,7 +60,7 @@ def check_table_paths(
     local = [folder for folder in folders if not is_remote(folder)]
     is_below_url = is_remote(root)
     is_inside = _folder_check(root, local)
-    # The path of an ordinary file is checked at once, so that millions of them are not kept.
+    # Paths of ordinary files are checked here, so that millions of them are not kept in memory.
     addresses: dict[str, None] = {}
     files: dict[str, None] = {}
     for path in filter(None, paths):
@@ -127,9 +127,9 @@ def _is_below(url: str, folder: str) -> bool:
 
 
 def _folder_check(root: str, folders: Sequence[str]) -> Callable[[str], bool]:
-    """Return a function that finds most of the local paths inside the folders.
+    """Return a fast function that recognises most of the local paths inside the folders.
 
-    The paths that it does not find need all of the checks.
+    The paths that it does not recognise need the full check of `_check_files`.
     """
     inside = list(map(os.path.realpath, folders))
 
@@ -192,8 +192,8 @@ def _check_files(
             folders.append(root)  # relative paths must stay relative to it
         folder = os.path.commonpath(folders)
     raise UsageError(
-        f"{table} names {len(outside)} files that are neither in its folder nor in the working "
-        f"folder, for example {path}{leads}. If you trust the table, pass --image-root {folder}"
+        f"{table} names {len(outside)} files that are neither in its folder nor in the current "
+        f"directory, for example {path}{leads}. If you trust the table, pass --image-root {folder}"
     )
 
 
@@ -202,7 +202,7 @@ def _join(folder: str, name: str) -> str:
 
 
 def _is_plain(file: str, resolved: Callable[[str], str]) -> bool:
-    """Return whether a path without ``..`` leads to the same folder. A link may change that."""
+    """Return whether a path leads to the same folder without ``..``, despite links."""
     if ".." not in file or ".." not in Path(file).parts:
         return True
     plain = os.path.normpath(file)

@@ -1,6 +1,6 @@
-"""Members of tar files of unknown origin.
+"""Read the members of tar files that may be malicious or damaged.
 
-Patch levels of Python before mid 2025 read a tar file forever if a member has a negative size
+Python releases before mid-2025 read a tar file forever if a member has a negative size
 (CVE-2025-8194), and take quadratic time for pax headers with long numbers (CVE-2024-6232). In all
 versions, `tarfile` ends the list of members at a damaged header without an error.
 
@@ -25,7 +25,7 @@ MAX_EXTENDED_HEADER = 2**20
 MAX_EXTENDED_HEADERS = 16
 """Maximum number of such headers of one member. `tarfile` reads them recursively."""
 MAX_DIGITS = 255
-"""Maximum number of digits in a row in a pax header. No file name has more characters."""
+"""Maximum length of a run of digits in a pax header. No file name has more characters."""
 EXTENDED = (
     tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
     tarfile.SOLARIS_XHDTYPE,
@@ -82,7 +82,7 @@ def members(
     Warns
     -----
     ClipfeatWarning
-        If headers are damaged. Members without a valid header are unknown.
+        If headers are damaged.
     """
     archive = _open_archive(file)
     size = file.seek(0, os.SEEK_END)
@@ -175,7 +175,7 @@ def _member_of(
     header: tarfile.TarInfo | None,
     data: int,
 ) -> tarfile.TarInfo:
-    """Return the member of a main header. The bytes after it begin at the offset `data`.
+    """Return the member of a main header, which ends at the offset `data`.
 
     Most members have no extended headers, so their header need not be parsed again.
     """

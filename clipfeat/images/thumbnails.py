@@ -22,7 +22,7 @@ def thumbnail(
     side: int = SIDE,
     file_format: Literal["PNG", "JPEG"] = "PNG",
 ) -> bytes | None:
-    """Make an image file of at most `side` pixels per side, or None if the image cannot be read.
+    """Make a thumbnail of at most `side` pixels per side. Return None if the image is unreadable.
 
     A JPEG thumbnail is smaller than a PNG thumbnail. It is also made faster, because the decoder
     may reduce a large photograph.
@@ -80,7 +80,7 @@ def file_inside(root: str | Path, path: str) -> Path | None:
 
 
 def find_readers(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str, Reader]:
-    """Find the images of paths in feature files.
+    """Find the images that paths in feature files name.
 
     Paths and links that lead out of a root are left out.
 

@@ -3,10 +3,10 @@
 A sample is an image with an optional ``.cls`` file and an optional ``.json`` file, its side-cars.
 See `clipfeat.images.sidecars` for their contents, and `clipfeat.images.pairing` for the rule by
 which they are paired. If a member occurs twice, its contents must be equal. Hidden members, such as
-the AppleDouble files ``._x.jpg`` of macOS, are skipped. If no sample has a label, the folders in
-the archive give the labels, as in `clipfeat.images.layouts`, if they give more than one label.
-Listing reads only the headers of the tar file and the side-cars. The images are read later, from
-their offsets.
+the AppleDouble files ``._x.jpg`` of macOS, are skipped. If no sample has a label, and the
+folders in the archive name more than one class, the folders give the labels, as in
+`clipfeat.images.layouts`. Listing reads only the headers of the tar file and the side-cars. The
+images are read later, from their offsets.
 """
 
 import tarfile

@@ -1,10 +1,11 @@
 """Zip archives of images, which are read without unpacking.
 
 Folders in an archive give the labels, as in `clipfeat.images.folder`, unless the archive has a
-table of labels. This is a ``.csv`` or ``.tsv`` file named ``labels``. The only table of an archive
-may have any name, if its columns of paths and labels have usual names. A table labels the images in
-its own folder and in folders below it. The paths in it are relative to its folder, and are paired
-with images by the rule of `clipfeat.features.pairing`. Other tables are skipped and counted.
+table of labels. Such a table is a ``.csv`` or ``.tsv`` file named ``labels``. If an archive has
+only one table, the table may have any name, but its columns of paths and labels must have usual
+names. A table labels the images in its own folder and in folders below it. The paths in it are
+relative to its folder, and are paired with images by the rule of `clipfeat.features.pairing`. Other
+tables are skipped and counted.
 
 If a member occurs twice, its contents must be equal. Links, videos, nested archives and hidden
 members, such as the AppleDouble files ``__MACOSX/._x.jpg`` of macOS, are skipped and counted.
@@ -50,7 +51,8 @@ TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 LABELS = "labels"
 """Name, without the suffix, of a table that must have columns of paths and labels."""
 MAX_TABLE = 2**24
-"""A table of labels may unpack to this number of bytes, or to `MAX_RATIO` times its size."""
+"""A table of labels may unpack to this number of bytes, or to `MAX_RATIO` times its size if
+this is more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class _Table:
 
     @property
     def folder(self) -> str:
-        """Path of its folder in the archive, with a slash at its end, or an empty text."""
+        """Path of its folder in the archive, with a slash at the end. Empty for the top folder."""
         return self.path[: self.path.rfind("/") + 1]
 
 
@@ -143,7 +145,7 @@ def open_zip(spec: str, names: TableColumns = TableColumns()) -> ImageSource:
 
 
 def _members(shard: str, skipped: Counter[str]) -> dict[str, ZipMember]:
-    """Return the readers of the files in an archive by path. Hidden files and links are counted."""
+    """Return the files in an archive by path. Count hidden files and links as skipped."""
     members: dict[str, ZipMember] = {}
     try:
         with open_shard(shard) as file:
@@ -169,7 +171,7 @@ def _members(shard: str, skipped: Counter[str]) -> dict[str, ZipMember]:
 
 
 def _images(members: dict[str, ZipMember], skipped: Counter[str]) -> dict[str, ZipMember]:
-    """Return the images of an archive. All other members, except tables, are counted."""
+    """Return the images of an archive. Count other members, except tables, as skipped."""
     images: dict[str, ZipMember] = {}
     for path, reader in members.items():
         suffix = suffix_of(path)
@@ -187,7 +189,7 @@ def _images(members: dict[str, ZipMember], skipped: Counter[str]) -> dict[str, Z
 def _tables(
     shard: str, members: dict[str, ZipMember], names: TableColumns, skipped: Counter[str]
 ) -> list[_Table]:
-    """Read the tables of labels in an archive, and count all other tables."""
+    """Read the tables of labels in an archive, and count all other tables as skipped."""
     paths = [path for path in members if suffix_of(path) in TABLE_SUFFIXES]
     named = [path for path in paths if PurePosixPath(path).stem.lower() == LABELS]
     tables = [_table(shard, path, members[path], names) for path in named]
@@ -208,7 +210,7 @@ def _table(shard: str, path: str, reader: ZipMember, names: TableColumns) -> _Ta
             f"{name} cannot be read: {error}. Pass an intact zip archive"
         ) from error
     table = text_table(content, name)
-    # If a given column is not in the table, the folders of the archive may give it.
+    # A given column that is not in the table may come from the folders of the archive.
     known = {plain_name(column) for column in table.columns}
     label, group = (
         given if plain_name(given) in known else "" for given in (names.label, names.group)

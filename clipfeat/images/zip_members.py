@@ -1,7 +1,7 @@
-"""Members of zip archives of unknown origin.
+"""Read the members of zip archives that may be malicious or damaged.
 
 The sizes in the directory of an archive may be wrong, and a member of a few bytes may unpack to
-gigabytes. No size is therefore trusted: a member is refused if it claims more than
+gigabytes. The sizes are therefore not trusted: a member is refused if it claims more than
 `clipfeat.images.readers.MAX_BYTES`, and unpacking stops one byte after the claimed size.
 """
 
@@ -25,9 +25,9 @@ _HEADER = struct.Struct("<4s22xHH")
 _HEADER_ROOM = 512
 """Number of bytes to read for the local header. Most local headers, with the name, are smaller."""
 _HEAD_ROOM = 2**17
-"""Compressed bytes from which the first bytes of a member are unpacked."""
+"""Number of compressed bytes to read in order to unpack the first bytes of a member."""
 _END_ROOM = 22 + 2**16
-"""Size of the last record of an archive, with the longest comment."""
+"""Size of the end record of an archive, with the longest comment."""
 _ENCRYPTED, _UTF8 = 0x1, 0x800
 _METHODS = (
     zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA,
@@ -112,14 +112,14 @@ class ZipMember(FileReader):
             more_or_less = "more" if len(data) > self.size else "fewer"
             raise ReadError(
                 f"the member is damaged: it has {more_or_less} bytes than the {self.size} that the "
-                "archive's directory gives"
+                "archive's directory states"
             )
         if zlib.crc32(data) != self.crc:
             raise ReadError("the member is damaged: its CRC-32 checksum is wrong")
         return data
 
     def read_head(self, size: int) -> bytes:
-        """Read the first bytes of the member. A member that cannot be read gives no bytes."""
+        """Return the first bytes of the member, or no bytes if it cannot be read."""
         if self.is_encrypted or self.method not in _METHODS:
             return b""
         n_packed = min(self.compressed, _HEAD_ROOM)
@@ -201,7 +201,7 @@ def zip_members(file: IO[bytes], name: str) -> Iterator[tuple[str, str, ZipMembe
 
 
 def _claimed_number(file: IO[bytes]) -> int:
-    """Return the number of members that the last record gives, modulo 2**16.
+    """Return the number of members that the end record states, modulo 2**16.
 
     `zipfile` ignores this number.
     """
@@ -223,7 +223,7 @@ def _name(info: zipfile.ZipInfo) -> str:
 
 
 def _unpacked(packed: bytes, method: int, size: int) -> bytes:
-    """Decompress bytes. At most ``size + 1`` bytes are returned."""
+    """Decompress at most ``size + 1`` bytes. Stored bytes are returned unchanged."""
     decompressor: _Decompressor
     if method == zipfile.ZIP_STORED:
         return packed

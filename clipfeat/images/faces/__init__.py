@@ -78,10 +78,10 @@ def open_finder(
     mode : {"crop", "largest", "all", "aligned"}
         ``"crop"`` makes one crop around all faces, ``"largest"`` a crop of the largest face, and
         ``"all"`` a crop of every face, the largest first. ``"aligned"`` makes a crop of the largest
-        face whose eyes, nose and mouth are at fixed places. It needs a detector with landmarks.
+        face whose eyes, nose and mouth are at fixed positions. It needs a detector with landmarks.
     margin : float
         Margin on each side of a face, as a share of the face's size. At least 0. For the mode
-        ``"aligned"``, it is a share of a square whose side is 3.2 times the distance of the eyes.
+        ``"aligned"``, it is a share of a square with a side of 3.2 times the distance of the eyes.
     weights : str, optional
         Path of the detector's weights, such as ``face_detection_yunet_2023mar.onnx``.
     without : {"skip", "keep"}
@@ -89,7 +89,7 @@ def open_finder(
         image instead.
     detector : str, optional
         Name of a detector in `DETECTORS`. None chooses the default. A run that resumes a feature
-        file keeps the detector of the file: see `resume_finder`.
+        file keeps the detector of the file (see `resume_finder`).
 
     Returns
     -------

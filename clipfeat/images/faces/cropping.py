@@ -1,4 +1,4 @@
-"""Crops of the faces of a source, written as image files."""
+"""Write the crops of the faces in a source as image files."""
 
 import io
 from collections.abc import Sequence
@@ -50,8 +50,8 @@ def crop_faces(
     source : path, sequence of paths, images in memory, or ImageSource
         Images and videos, as in `clipfeat.embed`.
     folder : path
-        Output folder. A file has the path of its image below the source's root, and the number of
-        the face, such as ``real/a.mp4@0001.250s#face0.png``. Existing files are replaced.
+        Output folder. The path of a file consists of the path of its image and the number of the
+        face, such as ``real/a.mp4@0001.250s#face0.png``. Existing files are replaced.
     inputs : SourceOptions
         Options for reading the source. The default of `faces` is ``open_finder("all")``. Views are
         ignored.

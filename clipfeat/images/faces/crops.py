@@ -33,7 +33,7 @@ def crop_together(pixels: RGB, faces: Sequence[Face], margin: float) -> list[RGB
 
 
 def crop_first(pixels: RGB, faces: Sequence[Face], margin: float) -> list[RGB]:
-    """Crop the first face."""
+    """Crop the first face, which is the largest."""
     return [crop(pixels, faces[0], margin)]
 
 
@@ -43,7 +43,7 @@ def crop_each(pixels: RGB, faces: Sequence[Face], margin: float) -> list[RGB]:
 
 
 def crop_aligned(pixels: RGB, faces: Sequence[Face], margin: float) -> list[RGB]:
-    """Crop the first face so that its landmarks are at fixed places of the crop.
+    """Crop the first face so that its landmarks are at fixed positions of the crop.
 
     The similarity transform that moves `TEMPLATE` to the landmarks is found by least squares. The
     crop keeps the resolution of the image. Outside the image, it repeats the nearest pixels.

@@ -1,4 +1,4 @@
-"""Finding the faces of an image and cropping them."""
+"""Find the faces in an image and crop them."""
 
 import threading
 from dataclasses import dataclass, field
@@ -89,7 +89,7 @@ def detector_of_thread(make: str, weights: bytes) -> Detector:
 
 
 def _is_inside(face: Face, width: int, height: int) -> bool:
-    """Return whether a face is finite and not empty, and its centre is inside the image."""
+    """Return whether a face is valid, is not empty, and has its centre in the image."""
     x, y = face.left + face.width / 2, face.top + face.height / 2
     points = ((x, y), *(face.eyes or ()), *(face.landmarks or ()))
     return (

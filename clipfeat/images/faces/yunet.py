@@ -22,8 +22,9 @@ from clipfeat.images.isolated import IsolatedDecoder, Isolation
 SIDE = 320
 """Length in pixels to which the longer side is resized. YuNet detects faces of 10 to 300 pixels."""
 MAX_BYTES = 2**21
-"""Maximum size of the network. OpenCV opens the files that an ONNX file names in ``location``, and
-YuNet, which has 0.2 MB, names none."""
+"""Maximum size of the network. YuNet has 0.2 MB.
+
+A network that contains ``location`` is also refused, because OpenCV opens the files named there."""
 ISOLATION = Isolation(
     "clipfeat.images.faces.yunet_process:detect", seconds=10, wall_seconds=120, memory=2**31
 )
@@ -33,7 +34,7 @@ ISOLATION = Isolation(
 def make(weights: bytes) -> Detector:
     """Check the bytes of the network's ONNX file, and return a detector.
 
-    OpenCV runs in child processes, because the file may come from a stranger.
+    OpenCV runs in child processes, because the file may be malicious.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def make(weights: bytes) -> Detector:
 
 @cache
 def _isolated() -> IsolatedDecoder:
-    """Return the child processes of all detectors. They end with this process."""
+    """Return the decoder that all detectors share. Its child processes end with this process."""
     decoder = IsolatedDecoder(ISOLATION)
     atexit.register(decoder.__exit__, None, None, None)
     return decoder

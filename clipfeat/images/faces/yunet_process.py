@@ -1,7 +1,7 @@
 """YuNet in a child process of `clipfeat.images.isolated`.
 
-The network is a file from the user. OpenCV parses and runs it in C++ code, so a hostile file may
-crash the process or need memory of any size.
+The network is a file from the user. OpenCV parses and runs it in C++ code, so a malicious file may
+crash the process or need any amount of memory.
 """
 
 import json
@@ -21,7 +21,7 @@ SCORE_THRESHOLD, NMS_THRESHOLD, TOP_K = 0.7, 0.3, 5000
 
 
 def detect(data: bytes, buffer: RGB) -> Decoded:
-    """Detect faces. The format of the result is a JSON list of the rows of `FaceDetectorYN`.
+    """Detect faces. The `format` of the result is a JSON list of the rows of `FaceDetectorYN`.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def detect(data: bytes, buffer: RGB) -> Decoded:
 def _network(weights: bytes) -> Any:
     import cv2
 
-    cv2.setNumThreads(1)  # each image that is decoded at the same time has a process
+    cv2.setNumThreads(1)  # each concurrent image has its own process
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     return cv2.FaceDetectorYN.create(
         "onnx", np.frombuffer(weights, np.uint8), np.empty(0, np.uint8), (1, 1),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 SEEK_DISTANCE = 10.0
-"""If a video has no index, the decoder seeks to a frame that is more seconds ahead than this."""
+"""If a video has no index, the decoder seeks only if the frame is more seconds ahead than this."""
 SEEK_MARGINS = (0.0, 1.0, 10.0)
 """Seconds between the point to seek to and the frame. They are tried in turn. If none works,
 decoding starts at the beginning of the video."""
@@ -185,7 +185,7 @@ class _Video:
         self._ahead = self._next()
 
     def _next(self) -> "VideoFrame | None":
-        """Decode the next frame. Keep an error, and raise it when this frame is requested."""
+        """Decode the next frame. Keep an error until this frame is requested, and return None."""
         try:
             return next(self._frames, None)
         except Exception as error:

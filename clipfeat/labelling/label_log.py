@@ -1,6 +1,6 @@
 """The file ``labels.csv`` beside a feature file, to which decisions are appended.
 
-Each line is one decision, see `clipfeat.features.decisions`. Lines are never changed or removed.
+Each line is one decision (see `clipfeat.features.decisions`). Lines are never changed or removed.
 The file may be opened in a spreadsheet, so fields that look like formulas start with an apostrophe.
 
 Several processes may append to one file. Each of them holds a lock of the file while it writes
@@ -41,7 +41,7 @@ SECONDS = 10.0
 HEADER = (",".join(COLUMNS) + "\n").encode()
 _BREAK = re.compile("[\\r\\n\\0]")
 MAX_LINE = 2**19
-"""Largest size of a line in bytes. Each of three names has up to `MAX_TEXT` bytes, and quotes in
+"""Maximum size of a line in bytes. Each of three names has up to `MAX_TEXT` bytes, and quotes in
 names are doubled."""
 
 
@@ -67,7 +67,7 @@ def labels_beside(features: str | Path) -> Path:
 
 
 def now() -> str:
-    """Return the present time for `Decision.decided_at`."""
+    """Return the current time in the form of `Decision.decided_at`."""
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -218,21 +218,21 @@ def _lock(descriptor: int, path: Path) -> None:
 
 
 def _whole_size(descriptor: int, path: Path) -> tuple[int, bytes]:
-    """Return the size of the complete lines of a file, and the bytes that must follow them."""
+    """Return the size of the complete lines of a file, and bytes to write before new lines."""
     size = os.fstat(descriptor).st_size
     head = _read(descriptor, 0, len(HEADER))
     if head != HEADER:
         if HEADER.startswith(head):  # empty, or cut off in the header
             return 0, HEADER
         raise RefusedFileError(
-            f"{path} is not a file of decisions in the form in which clipfeat writes it (expected "
+            f"{path} does not have the form in which clipfeat writes decisions (expected "
             f"the first line {HEADER.decode().strip()!r}, got {head.decode(errors='replace')!r}). "
             "A spreadsheet may have saved it. Pass it with --labels, and a new file with "
             "--label-file"
         )
     tail = _read(descriptor, max(0, size - MAX_LINE), MAX_LINE)
     last = tail[tail.rfind(b"\n") + 1 :]
-    if last.endswith((f",{LABEL}".encode(), f",{UNDO}".encode())):  # by an editor of text files
+    if last.endswith((f",{LABEL}".encode(), f",{UNDO}".encode())):  # saved without a line break
         return size, b"\n"
     return size - len(last), b""
 

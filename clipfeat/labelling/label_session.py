@@ -1,4 +1,4 @@
-"""The labelling of one person in a running application."""
+"""State of one person's labelling in a running application."""
 
 import getpass
 from collections import Counter
@@ -68,9 +68,9 @@ class LabelSession:
 
     @property
     def classes(self) -> list[str]:
-        """Classes of the features, then others in the order in which they came.
+        """Classes of the features, then other classes in the order in which they were added.
 
-        The order never changes, because each class has a key.
+        The order never changes, because each class has a keyboard shortcut.
         """
         with self._changed:
             given = (one.label for one in self._decisions if not one.is_undo)
@@ -124,7 +124,7 @@ class LabelSession:
         return row
 
     def skip(self, row: int) -> None:
-        """Do not ask for an image again in this session."""
+        """Leave an image out of the queue until the session ends."""
         path = self._path(row)
         with self._changed:
             self._skipped.add(path)
@@ -142,7 +142,7 @@ class LabelSession:
         Thread(target=self._refit, daemon=True, name="label queue").start()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until no queue is being computed. Return whether this is so."""
+        """Wait until no queue is being computed. Return False if `timeout` seconds pass first."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._is_fitting, timeout)
 
@@ -184,7 +184,7 @@ class LabelSession:
             return self._labels
 
     def label_of(self, row: int) -> str:
-        """Return the label of an image: of the decisions, or of the features."""
+        """Return the label of an image from the decisions, or else from the features."""
         code = int(self.features.y[row])
         own = self.features.classes[code] if code >= 0 else ""
         return self.labels().get(self._path(row), own)
@@ -249,7 +249,7 @@ def user_name() -> str:
 
 
 def last_decided(decisions: Sequence[Decision], annotator: str) -> str | None:
-    """Return the path of the last decision of a person that was not taken back.
+    """Return the path of a person's last decision that was not taken back, or None.
 
     Examples
     --------

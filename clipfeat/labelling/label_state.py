@@ -1,4 +1,4 @@
-"""What the labelling page of an application shows."""
+"""State of the labelling page of an application."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class QueuedImage:
-    """An image that waits for a label.
+    """An image in the queue for labelling.
 
     Parameters
     ----------
@@ -28,28 +28,28 @@ class QueuedImage:
 
 @dataclass(frozen=True)
 class LabelState:
-    """What the page of an application shows.
+    """State of the labelling page.
 
     Parameters
     ----------
     annotator : str
         Name of the person.
     classes : sequence of str
-        Names of the classes, in the order of their keys.
+        Names of the classes, in the order of their keyboard shortcuts.
     counts : mapping of str to int
-        Number of images that this person has given each class.
+        Number of images to which this person gave each class.
     n_labelled : int
-        Number of images with a label, from the features or from anybody.
+        Number of images with a label from the features or from any person.
     n_images : int
         Number of images.
     pending : sequence of QueuedImage
-        Images that wait for a label of this person, most useful first.
+        Images that this person should label next, most useful first.
     n_fitted : int
         Number of labels on which the classifier of the queue was fitted. 0 without a classifier.
     is_fitting : bool
         Whether a new queue is being computed.
     can_undo : bool
-        Whether this person has made a decision.
+        Whether this person has a decision to take back.
     error : str
         Why the last queue could not be computed, or an empty text.
     """

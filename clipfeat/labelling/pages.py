@@ -1,7 +1,7 @@
 """Routes of the labelling page, for an application that serves thumbnails at ``/thumbnail/ROW``.
 
-Each answer to a change holds the new state of the page. A decision is on the disk when its answer
-is sent.
+The response to each change contains the new state of the page. A decision is on the disk before
+its response is sent.
 """
 
 from dataclasses import asdict, dataclass
@@ -25,7 +25,7 @@ ClassName = Annotated[str, Body(embed=True, max_length=MAX_NAME)]
 
 @dataclass(frozen=True)
 class LabelPage:
-    """What the routes need.
+    """Data that the routes need.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class LabelPage:
 
 
 def add_labelling(application: FastAPI, page: LabelPage) -> None:
-    """Add the routes and the static files, and start to compute the first queue."""
+    """Add the routes and the static files, and start computing the first queue."""
     application.state.label_page = page
     application.include_router(router)
     add_static(application, "labelling", PACKAGE)
@@ -51,14 +51,14 @@ def add_labelling(application: FastAPI, page: LabelPage) -> None:
 
 
 def session_of(request: Request) -> LabelSession:
-    """Return the session of the application that answers a request."""
+    """Return the session of the application that handles a request."""
     page: LabelPage = request.app.state.label_page
     return page.session
 
 
 @router.get("", response_class=HTMLResponse)
 def label_page(request: Request) -> HTMLResponse:
-    """Return the page."""
+    """Return the HTML of the labelling page."""
     page: LabelPage = request.app.state.label_page
     return render_page(
         page_templates(PACKAGE), "label.html.j2",
@@ -69,7 +69,7 @@ def label_page(request: Request) -> HTMLResponse:
 
 @router.get("/state")
 def label_state(request: Request) -> dict[str, Any]:
-    """Return the classes, the counts and the queue."""
+    """Return the state of the page, such as the classes, the counts and the queue."""
     return asdict(session_of(request).state())
 
 
@@ -82,7 +82,7 @@ def decide(request: Request, row: Row, label: ClassName) -> dict[str, Any]:
 
 @router.post("/undo")
 def undo(request: Request) -> dict[str, Any]:
-    """Take back the last decision. Its image is again the first of the queue."""
+    """Take back the last decision. Its image becomes the first in the queue again."""
     row = session_of(request).undo()
     return {**label_state(request), "undone": row}
 
@@ -103,6 +103,6 @@ def refit(request: Request) -> dict[str, Any]:
 
 @router.post("/class")
 def add_class(request: Request, name: ClassName) -> dict[str, Any]:
-    """Add a class."""
+    """Add a class without images."""
     session_of(request).add_class(name)
     return label_state(request)

@@ -1,17 +1,17 @@
-"""The queue of images to label next: the images that teach a classifier most.
+"""The queue of images to label next: the images from which a classifier learns most.
 
-With labels of two or more classes, a logistic regression is fitted on the labelled images. The
-images with the smallest margins between the two likeliest classes are the candidates: `FACTOR` for
-each place in the queue. They are clustered by k-means, weighted by their uncertainty, and the
-candidate nearest to each centre is chosen. This is the diverse mini-batch active learning of
-Zhdanov (2019, arXiv:1901.05954). Without such labels, the images are sampled by k-means++ (Arthur
-and Vassilvitskii 2007), which draws each image with a probability in proportion to its squared
-distance from the images drawn before.
+If two or more classes have labels, a logistic regression is fitted on the labelled images. The
+candidates are the images with the smallest margins between the two likeliest classes, `FACTOR`
+candidates for each place in the queue. They are clustered by k-means, weighted by their
+uncertainty, and the candidate nearest to each centre is chosen. This is the diverse mini-batch
+active learning of Zhdanov (2019, arXiv:1901.05954). Otherwise, the images are sampled by k-means++
+(Arthur and Vassilvitskii 2007). It draws each image with a probability in proportion to its squared
+distance from the nearest image drawn before.
 
 ``benchmarks/labelling.py`` compares the queue with random images. The method and `FACTOR` were
-chosen on training images of CIFAKE. There, the images nearest to the centres of k-means were a
-worse start than random ones (accuracy 0.55 and 0.63 after 25 labels), and k-means++ an equal one
-(0.62).
+chosen on training images of CIFAKE. There, starting with the images nearest to the centres of
+k-means was worse than starting with random images (accuracy 0.55 and 0.63 after 25 labels).
+Starting with k-means++ was as good as starting with random images (0.62).
 """
 
 from collections.abc import Collection
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FACTOR = 5
 """Number of candidates for each place in the queue."""
 MAX_COLD = 10_000
-"""Maximum number of images that are sampled without a classifier. They are drawn at random."""
+"""Without a classifier, the queue is chosen from at most this many images, drawn at random."""
 BLOCK = 65_536
 """Number of rows that are classified together."""
 
@@ -83,7 +83,7 @@ def label_queue(
     """Choose the images to label next. See `clipfeat.labelling.queue` for the method.
 
     The result depends on the seed and on the images, but not on the order of the rows. Of several
-    files with the same bytes, one is asked for.
+    files with the same bytes, only one is chosen.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def _distinct_files(features: FeatureSet, order: NDArray[np.int64]) -> NDArray[n
 def _labelled_rows(
     features: FeatureSet, rows: NDArray[np.int64], order: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Return the rows that have a label themselves, and the labelled copies of the others."""
+    """Return the rows that have a label, and a labelled copy of each other row."""
     own = features.y[rows] >= 0
     if own.all():
         return rows
@@ -193,9 +193,9 @@ def _cold_queue(
 
 
 def _filled(chosen: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """Return the chosen of `n` rows, each once, and then the others in their order.
+    """Return the indices of the chosen rows, each once, followed by the other indices below `n`.
 
-    If fewer rows are distinct than are wanted, k-means and k-means++ choose too few, or one twice.
+    If too few rows are distinct, k-means and k-means++ choose too few rows, or choose a row twice.
     """
     return np.array(list(dict.fromkeys([*chosen.tolist(), *range(n)])), dtype=np.int64)
 

@@ -1,4 +1,4 @@
-"""Features with the labels of tables that people have written."""
+"""Replace the labels of features by those in tables that people have written."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,9 +25,9 @@ def with_label_tables(
     features : FeatureSet
         The features.
     tables : sequence of path
-        Files of decisions, or other tables with columns of paths and labels. Names in
-        other tables are paired with files as in `clipfeat.features.pairing`. Decisions need the
-        whole path, because several feature files may share a file of decisions.
+        Files of decisions, or other tables with columns of paths and labels. Names in other tables
+        are paired with files as in `clipfeat.features.pairing`. Decisions must contain the whole
+        path, because several feature files may share a file of decisions.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def with_label_tables(
         If a table has rows, but none of them names a file of the features. If two rows of an
         ordinary table give one file different labels.
     DataError
-        If several files have a name that is in a table.
+        If a name in a table matches several files.
     """
     files = sorted(set(features.files.tolist()))
     logs = [_paired(decisions_in(table), files, table) for table in tables]

@@ -4,9 +4,9 @@ A repository contains the model file ``model.clipfeat`` and a model card, ``READ
 downloaded file is checked like any other model file. A model file is data and runs no code.
 
 `pull` does not call `huggingface_hub.hf_hub_download`, which uses the ETag of a file as a file
-name. A hostile server could write outside the cache with an absolute path or ``..`` (seen with
-version 2.4.0). The server's only text in the path that `pull` chooses is the commit, which must
-have 40 hexadecimal digits.
+name. A malicious server could write outside the cache with an absolute path or ``..`` (seen with
+version 2.4.0). The path that `pull` writes to contains only one text from the server: the commit,
+which must have 40 hexadecimal digits.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ MAX_MODEL = 2**32
 SILENCE = 30.0
 """Seconds that the hub may take to accept a connection, or to send the next bytes."""
 PATIENCE, LEAST_RATE = 60.0, 2**13
-"""A download may take the first number of seconds, and a second for each `LEAST_RATE` bytes."""
+"""A download may take `PATIENCE` seconds, plus one second for each `LEAST_RATE` bytes."""
 
 
 def push(
@@ -222,11 +222,11 @@ def _commit(url: str, token: str | None, folder: Path) -> str:
 
 
 def _check_commit(commit: str) -> None:
-    """Raise ValueError if a text is not a commit. It becomes the name of a folder."""
+    """Raise ValueError for an invalid commit, because a commit becomes the name of a folder."""
     if not re.fullmatch("[0-9a-f]{40}", commit):
         raise ValueError(
             f"expected a commit of 40 hexadecimal digits, got {shorten(commit, 60)!r}. The server "
-            "is not a Hugging Face hub, or it is hostile"
+            "is not a Hugging Face hub, or it is malicious"
         )
 
 

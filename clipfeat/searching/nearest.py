@@ -15,7 +15,7 @@ from clipfeat.errors import DataError, UsageError
 from clipfeat.features import FeatureSet
 
 TOLERANCE = 1e-5
-"""Largest error of a cosine similarity in float32. Nearer rows are compared in float64."""
+"""Largest error of a cosine similarity in float32. Closer similarities are compared in float64."""
 DECIMALS = 9
 """Decimals in which similarities are compared, so that identical images are sorted by path."""
 BLOCK = 1024
@@ -50,7 +50,7 @@ def neighbours(
     Raises
     ------
     DataError
-        If the query has another number of features, or a value that is not finite.
+        If the query has a wrong number of features, or a value that is not finite.
     UsageError
         If `k` is not positive.
 

@@ -21,7 +21,7 @@ from clipfeat.system.progress import Report, silent
 
 
 def is_text(query: Any) -> bool:
-    """Return whether a query is a text. An existing file, an address or a picture is an image.
+    """Return whether a query is a text, and not an existing file, a URL or an image in memory.
 
     Raises
     ------
@@ -73,7 +73,9 @@ def encode_image(
         If the encoder on this computer differs from the encoder of the features.
     """
     if not features.specs:
-        raise UsageError("the features come from arrays, so no encoder can encode an image")
+        raise UsageError(
+            "the features come from arrays, so no encoder can encode an image. Pass a feature file"
+        )
     images = open_source(str(image) if isinstance(image, Path) else image)
     if len(images) != 1:
         raise UsageError(f"the query {images.name} has {len(images)} images. Pass one image")
@@ -109,8 +111,8 @@ def encode_text(
     text : str
         The text.
     weights : path, optional
-        Local weight file of the whole model. By default, the file that this user passed before, or
-        the hub.
+        Local weight file of the whole model. By default, the file that this user passed before is
+        used, or else the hub.
 
     Returns
     -------

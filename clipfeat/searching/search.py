@@ -72,15 +72,15 @@ def search(
 ) -> SearchResults:
     """Find the images of a feature file that are nearest to an image or a text.
 
-    The query is encoded with the encoders and the options of the features. Similarity is the cosine
-    of the features. Texts need features of an open_clip encoder and its layer ``projection``.
+    The query is encoded with the encoders and the options of the features. Images are compared
+    by cosine similarity. Texts need features of an open_clip encoder and its layer ``projection``.
 
     Parameters
     ----------
     features : FeatureSet or path
         The features to search, or a feature file.
     query : str, path, PIL image or ndarray
-        An image, or a text. A string is an image if a file of this name exists.
+        An image, or a text. A string is an image if it is a URL or the name of an existing file.
     k : int
         Maximum number of images to return.
     text : bool, optional

@@ -225,8 +225,8 @@ def _whole_size(descriptor: int, path: Path) -> tuple[int, bytes]:
         if HEADER.startswith(head):  # empty, or cut off in the header
             return 0, HEADER
         raise RefusedFileError(
-            f"{path} does not have the form in which clipfeat writes decisions (expected "
-            f"the first line {HEADER.decode().strip()!r}, got {head.decode(errors='replace')!r}). "
+            f"{path} is not a file of decisions as clipfeat writes it (expected the "
+            f"first line {HEADER.decode().strip()!r}, got {head.decode(errors='replace')!r}). "
             "A spreadsheet may have saved it. Pass it with --labels, and a new file with "
             "--label-file"
         )

@@ -33,9 +33,10 @@ def adapt(
 ) -> None:
     """Adapt a model to a new domain.
 
-    The logits of the model are shifted so that its probabilities fit the images. 10 to 100 labelled
-    images suffice. Without labels, only a change of the class frequencies is corrected. The shifts
-    are stored in the model file beside the original model, which --undo restores.
+    The logits of the model are shifted so that its probabilities fit the new images. 10 to 100
+    labelled images suffice. Without labels, only a change of the class frequencies is corrected.
+    The shifts are stored in the model file, next to the original model. --undo restores the
+    original model.
 
     Example: clipfeat adapt model.clipfeat new/ --labels labels.csv
     """

@@ -1,4 +1,4 @@
-"""``clipfeat app``. The name `clipfeat.cli.app` belongs to the command line itself."""
+"""``clipfeat app``. The module is not named ``app`` because `clipfeat.cli.app` is the Typer app."""
 
 import sys
 from pathlib import Path
@@ -27,9 +27,9 @@ def browse(
 
     The page shows the images in a grid and on a map of their features. It lists duplicates and
     possible label errors, and searches by image. With --run, it also shows the images that the
-    classifiers of a benchmark predicted wrongly. A second page asks for labels, with keys for the
-    classes, and shows the most useful images first. The map by UMAP needs clipfeat[umap]. Ctrl-C
-    ends the server.
+    classifiers of a benchmark predicted wrongly. A second page is for labelling. It shows the most
+    useful images first, and assigns a class by a single key. The UMAP map needs clipfeat[umap].
+    Ctrl-C ends the server.
 
     Example: clipfeat app out.h5 --run run/
     """

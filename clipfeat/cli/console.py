@@ -98,7 +98,7 @@ def print_rates(table: "RateTable", entry: str) -> None:
 
 
 def print_overview(overview: "SourceOverview") -> None:
-    """Print the classes, generators and splits of a source, a few images, and notes."""
+    """Print the classes, generators and splits of a source, a few example paths, and notes."""
     print_line(overview.title)
     print_table("", overview.heads, overview.rows(), n_left=overview.n_names)
     print_line("for example:")
@@ -149,7 +149,7 @@ def counted(n: int, noun: str) -> str:
 
 
 def of_all(n: int, total: int) -> str:
-    """Format the number of scored images. If some were not scored, add the number of all images.
+    """Format the number of scored images, with the total if some images were not scored.
 
     Examples
     --------

@@ -151,7 +151,7 @@ def _cut(photograph: NDArray[np.uint8], rng: np.random.Generator) -> Pixels:
 
 
 def _versions(patch: Pixels, rng: np.random.Generator) -> dict[str, NDArray[np.uint8]]:
-    """Return the patch (under an empty name) and its version by each generator, with noise."""
+    """Return the patch, under an empty name, and the version by each generator, all with noise."""
     small = (patch[::2, ::2] + patch[1::2, ::2] + patch[::2, 1::2] + patch[1::2, 1::2]) / 4
     versions = {
         "": patch,

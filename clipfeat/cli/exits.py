@@ -136,7 +136,7 @@ def print_line(line: object) -> None:
 
 
 def report_stopping() -> None:
-    """Tell a user who presses Ctrl-C again that the command is stopping.
+    """Print that the command is stopping, for a user who presses Ctrl-C again.
 
     A signal may arrive while Python writes to standard error, so Python's buffer is not used.
     """

@@ -24,12 +24,12 @@ def export(
 
     A feature file is exported as a table with the path, content hash (key), label and group of each
     image, all other columns of the feature file, and the features. With --format, it is exported
-    for another program, with its images and the out-of-fold predictions of --run.
+    in the format of another program, with its images and the out-of-fold predictions of --run.
 
     A model is exported to an .onnx file with its encoders and its classifier. The graph maps the
-    pixels of resized images to probabilities. Its metadata has the classes and the preprocessing.
+    pixels of resized images to probabilities. Its metadata holds the classes and the preprocessing.
     The command compares the probabilities of the graph with those of the model, and writes nothing
-    if one of them differs by more than 1e-4.
+    if any probability differs by more than 1e-4.
 
     If the output path has no suffix, a model is exported as a folder with a web page that
     classifies images in the browser. The page works on any static web host, and makes no requests
@@ -112,12 +112,12 @@ def _export_model(
 
 
 def _sentence(text: object) -> str:
-    """Begin a text with a capital, and leave names in it unchanged."""
+    """Capitalise the first letter of a text, and leave all other letters unchanged."""
     return str(text)[:1].upper() + str(text)[1:]
 
 
 def _refuse(what: str, given: Mapping[str, object]) -> None:
-    """Refuse options that an export does not have."""
+    """Raise `UsageError` for the first given option that does not apply to this export."""
     from clipfeat.errors import UsageError
 
     for flag, value in given.items():

@@ -1,4 +1,4 @@
-"""Labels of tables for features, and how well the people who wrote them agree."""
+"""Labels from the tables of ``--labels``, and the agreement of the people who wrote them."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from clipfeat.store.streaming import StreamedFeatures
 
 MAX_DISPUTED = 10
-"""Number of images with different labels that are listed."""
+"""Maximum number of images that are listed because people labelled them differently."""
 
 Features = TypeVar("Features", "FeatureSet", "FeatureSet | StreamedFeatures")
 

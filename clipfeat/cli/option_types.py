@@ -151,9 +151,10 @@ LabelTables = Annotated[
     input_option(
         "--labels",
         metavar="TABLE",
-        help="Labels that replace those of the feature file: a labels.csv of `clipfeat app`, or "
-        "another table with image paths and labels. Other images keep their labels. Repeat for "
-        "the tables of several people. The label that most of them gave is used.",
+        help="Table of labels that replace those of the feature file: a labels.csv of `clipfeat "
+        "app`, or another table with image paths and labels. Images that are not in the table keep "
+        "their labels. Repeat for the tables of several people. Each image then gets the label "
+        "that most of them gave, or no label if there is a tie.",
     ),
 ]
 LabelFile = Annotated[
@@ -205,10 +206,10 @@ ImageRootFolder = Annotated[
     input_option(
         "--image-root",
         metavar="DIR",
-        help="Folder to which the paths in a table are relative. The paths may lack the suffix of "
-        "the file, as ids do. By default, the paths are relative to the folder of the table, or to "
-        "the working folder if the table's folder contains none of the images. Every image must be "
-        "in DIR, in the table's folder or in the working folder.",
+        help="Folder to which the paths in a table are relative. The paths may be names "
+        "or ids without a file suffix. By default, the paths are relative to the folder of the "
+        "table, or to the current directory if the table's folder contains none of the images. "
+        "Every image must be in DIR, in the table's folder or in the current directory.",
     ),
 ]
 AllowRemote = Annotated[
@@ -342,7 +343,8 @@ FaceMargin = Annotated[
         metavar="SHARE",
         help="Margin on each side of a face, as a share of the longer side of its box. With "
         "--faces crop, the horizontal margin is a share of the box's width, and the vertical "
-        "margin is a share of its height.",
+        "margin is a share of its height. With --faces aligned, the margin is a share of 3.2 times "
+        "the distance between the eyes.",
     ),
 ]
 NoFace = Annotated[
@@ -391,7 +393,7 @@ FaceWeightsOfFeatures = Annotated[
 ]
 IsText = Annotated[
     bool,
-    input_option("--text", help="Search for the words of the query, even if a file has this name."),
+    input_option("--text", help="Treat the query as a text, even if a file has this name."),
 ]
 TrainFiles = Annotated[
     list[Path] | None,
@@ -586,8 +588,9 @@ Decoding = Annotated[
         "--decode",
         metavar="MODE",
         help="exact: decode in full size. scaled: reduce large JPEG photographs by a factor of 2, "
-        "4 or 8 while decoding, which is faster. They keep at least twice the size to which the "
-        "encoder resizes. The features change slightly, so files of both modes cannot be mixed.",
+        "4 or 8 while decoding, which is faster. The reduced image has at least twice the size to "
+        "which the encoder resizes. The features change slightly, so features of the two modes "
+        "cannot be mixed.",
     ),
 ]
 EncoderArguments = Annotated[
@@ -750,16 +753,17 @@ MaxFpr = Annotated[
         help="Choose the decision threshold so that the false positive rate is at most this "
         "value with 95 % confidence. A rate of 0.05 needs 59 negative images in each training "
         "set. Twice as many are needed if images are held out to choose the threshold. This is the "
-        "case for mlp, triplet and --tune, for trees with any --calibrate, and for every "
+        "case for mlp, triplet and --tune, for tree ensembles with any --calibrate, and for every "
         "classifier with --calibrate isotonic or temperature. Two classes only. See --positive.",
     ),
 ]
 _ABSTAIN_HELP = (
-    "Store a calibration in the model. `clipfeat predict` uses it to mark images as unsure. An "
-    "image is unsure if its prediction set is not exactly the predicted class. In each "
-    "class, at most the share LEVEL of new images get a prediction set without the true class. "
-    "This holds on average over training sets, for new images that are like the training images. "
-    "A LEVEL of 0.05 needs 19 images of each class"
+    "Store a calibration in the model, with which `clipfeat predict` marks images as unsure. The "
+    "calibration gives each image a prediction set, which holds all plausible classes. An image is "
+    "unsure unless this set holds the predicted class and no other. In each class, the prediction "
+    "set lacks the true class for at most the share LEVEL of new images. This holds on average "
+    "over training sets, for new images that are like the training images. A LEVEL of 0.05 needs "
+    "19 images of each class"
 )
 Abstain = Annotated[
     float | None,
@@ -784,8 +788,8 @@ AbstainOfModel = Annotated[
     output_option(
         "--abstain",
         metavar="LEVEL",
-        help="Level for the marks of unsure images, for example 0.1. The default is the level of "
-        "the model, which must have been fitted with --abstain.",
+        help="Level at which images are marked as unsure, for example 0.1. The default is the "
+        "level of the model. The model must have been fitted with --abstain.",
     ),
 ]
 Positive = Annotated[
@@ -882,7 +886,7 @@ LeaveOneOutColumn = Annotated[
         "--leave-one-out",
         metavar="COLUMN",
         help="For each value of this column, for example each generator, train on the images with "
-        "other values and test on the images with this value.",
+        "all other values and test on the images with this value.",
     ),
 ]
 MatrixColumn = Annotated[
@@ -921,18 +925,18 @@ TestImages = Annotated[
     evaluation_option(
         "--test",
         metavar="SOURCE",
-        help="Images to predict after the model is chosen, in any form that `clipfeat embed` "
-        "accepts. They have no influence on the model. If they have labels, they are scored. "
-        "Repeat for several sources.",
+        help="Images to predict after the model is chosen. Accepts the same sources as `clipfeat "
+        "embed`. The images have no influence on the model. If they have labels, the predictions "
+        "are scored. Repeat for several sources.",
     ),
 ]
 SortMetric = Annotated[
     str, evaluation_option("--sort", metavar="METRIC", help="Metric that orders the leaderboard.")
 ]
 _RATES_HELP = (
-    "Column for the table of false positive rates and recalls. The table has one row per value. "
-    "Several columns are separated by commas. If the first column is empty for an image, the next "
-    "one is used. The default is generator,source"
+    "Column for the table of false positive rates and recalls. The table has one row per value of "
+    "the column. Several columns are separated by commas. An image without a value in the first "
+    "column is counted by its value in the next column. The default is generator,source"
 )
 RateColumn = Annotated[
     str | None, evaluation_option("--by", metavar="COLUMN", help=f"{_RATES_HELP}.")
@@ -997,9 +1001,9 @@ CheckedImages = Annotated[
     input_option(
         "--check",
         metavar="SOURCE",
-        help="Images, in any form that `clipfeat embed` accepts, on which an ONNX file or a page "
-        "is compared with the model, in addition to 200 random images. At most 200 are used. "
-        "Training images are left out.",
+        help="Images on which an ONNX file or a page is compared with the model, in addition to "
+        "200 random images. Accepts the same sources as `clipfeat embed`. At most 200 of the "
+        "images are used, and training images of the model are left out.",
     ),
 ]
 PredictionsFile = Annotated[
@@ -1114,8 +1118,8 @@ Prune = Annotated[
     bool,
     output_option(
         "--prune",
-        help="Delete the rows of images that are no longer in the source. Rows of images in other "
-        "folders are kept.",
+        help="Delete the rows of images that are no longer in the source, which must be folders or "
+        "archives. Rows of images in other folders and archives are kept.",
     ),
 ]
 MaxBad = Annotated[
@@ -1140,7 +1144,7 @@ Fill = Annotated[
     output_option(
         "--fill",
         metavar="KIND",
-        help="How to fill the column beside the ids. probability: probability of the positive "
+        help="Content of the column beside the ids. probability: probability of the positive "
         "class. class: predicted class. auto: like class if the column holds whole numbers, "
         "True/False or names, and otherwise like probability. A column named after a class, such "
         "as fake or is_fake, gets the probability of this class. With --fill class, it instead "
@@ -1166,10 +1170,10 @@ Average = Annotated[
         "--average",
         metavar="NAME",
         help="How to combine the predictions for the frames, faces and views of one file. mean: "
-        "average all predictions. confident (two classes only): average the predictions with a "
-        "probability of the positive class above 0.8, if there are 12 or more of them, and more "
-        "than 40 % of all. Otherwise, average those below 0.2, if they are more than 90 % of all. "
-        "Otherwise, average all.",
+        "average all predictions. confident (two classes only): if at least 12 predictions, and "
+        "more than 40 % of all, have a probability of the positive class above 0.8, average only "
+        "these. Otherwise, if more than 90 % of all have a probability below 0.2, average only "
+        "these. Otherwise, average all.",
     ),
 ]
 PerPart = Annotated[
@@ -1229,8 +1233,8 @@ BrowsedRun = Annotated[
     input_option(
         "--run",
         metavar="FOLDER",
-        help="Folder written by `clipfeat benchmark -o`. The page then shows the out-of-fold "
-        "predictions, and which images are misclassified.",
+        help="Folder written by `clipfeat benchmark -o`. The page then also shows the out-of-fold "
+        "predictions and the misclassified images.",
     ),
 ]
 ExportedRun = Annotated[
@@ -1265,7 +1269,7 @@ Prefer = Annotated[
     output_option(
         "--prefer",
         metavar="WHICH",
-        help="Which file to use for an image whose bytes, label or group differ between the "
+        help="Which file wins if the bytes, the label or the group of an image differ between the "
         "files: first or last. By default, such an image is an error.",
     ),
 ]
@@ -1346,8 +1350,8 @@ TimeLimit = Annotated[
     performance_option(
         "--time-limit",
         metavar="SECONDS",
-        help="With --tune, stop searching and fitting after this many seconds. Not available with "
-        "--engine ray.",
+        help="Time limit in seconds for the parameter search and the fits that follow. Requires "
+        "--tune. Not available with --engine ray.",
     ),
 ]
 TimeLimitOfTraining = Annotated[
@@ -1419,7 +1423,7 @@ FIT_OPTIONS = {
 }
 """Command-line options of `clipfeat.zoo.fit_options.FitOptions`, by field name.
 
-The field ``abstain`` is missing, because it has no effect in a benchmark.
+The field ``abstain`` has no option here, because it has no effect in a benchmark.
 """
 
 FIT_OPTIONS_OF_MODEL = {**FIT_OPTIONS, "abstain": Abstain}
@@ -1502,7 +1506,7 @@ SOURCE_OPTIONS_OF_MODEL = {
 }
 """Options of `SOURCE_OPTIONS` for commands that use a model.
 
-The options of faces are missing, because the model stores these settings.
+The options for faces are left out, because the model stores these settings.
 """
 
 EXPLAINED_SOURCE_OPTIONS = {
@@ -1537,7 +1541,7 @@ FIT_RESOURCES = {
 }
 """Options of `clipfeat fit` for the fields of `clipfeat.fits.fit_resources.FitResources`.
 
-``out_of_core`` is a parameter of the command.
+``out_of_core`` is a parameter of the command, not a field.
 """
 
 BENCHMARK_RESOURCES = {

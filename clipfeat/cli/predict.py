@@ -114,7 +114,7 @@ def predict(
 
 
 def _with_positive(predictions: "Predictions", positive: str) -> "Predictions":
-    """Set the positive class, and explain that it does not change a decision threshold."""
+    """Set the positive class, and print that this does not change the predicted classes."""
     if predictions.threshold is not None and positive != predictions.positive:
         print_error_line(
             f"the predicted classes do not change with --positive {positive}: the model predicts "
@@ -124,7 +124,7 @@ def _with_positive(predictions: "Predictions", positive: str) -> "Predictions":
 
 
 def print_unsure(predictions: "Predictions") -> None:
-    """Print the number of unsure images, and how often the prediction sets lack the class."""
+    """Print the number of unsure images, and how often a prediction set lacks the true class."""
     from clipfeat.cli.console import counted
 
     abstention = predictions.abstention

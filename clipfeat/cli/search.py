@@ -22,8 +22,8 @@ def search(
     """Find the images that are nearest to an image or a text.
 
     The query is encoded with the encoder and the options of the feature file. The images are sorted
-    by the cosine similarity of their features and those of the query. A file with several rows
-    (views, faces or frames) is listed once.
+    by the cosine similarity between their features and the features of the query. An image file or
+    video with several rows (views, faces or frames) is listed once.
 
     Example: clipfeat search out.h5 new/1.jpg -k 20
     """

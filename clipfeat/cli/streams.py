@@ -25,7 +25,7 @@ def open_closed_streams() -> None:
 
 
 def discard_output() -> None:
-    """Discard further standard output. Otherwise, the flush at the end would fail again."""
+    """Discard further standard output. Otherwise, the flush at exit would fail again."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)

@@ -16,7 +16,7 @@ Host = Annotated[
         "--host",
         metavar="ADDRESS",
         help="Address on which the server listens. 0.0.0.0 makes it reachable from other machines, "
-        "and every request then needs the token.",
+        "and every request then needs the token (see --token).",
     ),
 ]
 Port = Annotated[
@@ -30,8 +30,8 @@ Token = Annotated[
         envvar="CLIPFEAT_TOKEN",
         metavar="TEXT",
         help="Token that every request must have, as ?token=TEXT or in the header Authorization: "
-        "Bearer TEXT. By default, a random token is printed if other machines can reach the "
-        "server, and none is needed otherwise.",
+        "Bearer TEXT. By default, a server that other machines can reach gets a random token and "
+        "prints it, and any other server needs no token.",
     ),
 ]
 AllowedHosts = Annotated[
@@ -75,7 +75,7 @@ KeepFolder = Annotated[
         "--keep",
         metavar="FOLDER",
         rich_help_panel=OUTPUT,
-        help="Folder in which uploaded images are kept. By default, none is kept.",
+        help="Folder to save uploaded images in. By default, they are not saved.",
     ),
 ]
 MaxFiles = Annotated[
@@ -93,8 +93,8 @@ MaxPixels = Annotated[
     server_option(
         "--max-pixels",
         metavar="N",
-        help="Maximum number of pixels of an image. The default is the limit of all commands, "
-        "89,478,485.",
+        help="Maximum number of pixels of an image. The default, 89,478,485, is the limit of all "
+        "commands and cannot be exceeded.",
     ),
 ]
 QueueSize = Annotated[
@@ -102,8 +102,8 @@ QueueSize = Annotated[
     server_option(
         "--queue",
         metavar="N",
-        help="Maximum number of images that wait or are processed. Further requests are answered "
-        "with status 429.",
+        help="Maximum number of images that wait or are processed. Requests that exceed it are "
+        "answered with status 429.",
     ),
 ]
 RequestTimeout = Annotated[

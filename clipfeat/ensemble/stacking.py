@@ -98,8 +98,8 @@ class StackedClassifier(ClassifierMixin, _BaseComposition):
     def set_params(self, **params: Any) -> Self:
         """Set parameters by name.
 
-        ``<member>__<parameter>`` sets a parameter of a member. ``<member>``
-        replaces the whole member with another estimator.
+        ``<member>__<parameter>`` sets a parameter of a member. ``<member>`` replaces the whole
+        member with another estimator.
         """
         self._set_params("estimators", **params)
         return self

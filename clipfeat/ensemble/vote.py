@@ -55,7 +55,7 @@ def soft_vote(
 def _average(
     probabilities: Iterable[ArrayLike], shares: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Add up the probabilities of the members one after the other, so that one is in memory."""
+    """Average the probabilities of the members, with those of one member in memory at a time."""
     total: NDArray[np.float64] | None = None
     for number, (share, member) in enumerate(zip(shares, probabilities, strict=True)):
         p = np.asarray(member, dtype=np.float64)
@@ -187,8 +187,8 @@ class SoftVotingClassifier(ClassifierMixin, _BaseComposition):
     def set_params(self, **params: Any) -> Self:
         """Set parameters by name.
 
-        ``<member>__<parameter>`` sets a parameter of a member. ``<member>``
-        replaces the whole member with another estimator.
+        ``<member>__<parameter>`` sets a parameter of a member. ``<member>`` replaces the whole
+        member with another estimator.
         """
         self._set_params("estimators", **params)
         return self

@@ -23,7 +23,8 @@ def check_enough_images(options: FitOptions, data: FeatureSet, held_out_for: str
     data : FeatureSet
         All labelled images.
     held_out_for : str
-        As in `clipfeat.model.abstention.check_images`.
+        Names of classifiers that hold out half of the images for the calibration. Empty for other
+        classifiers. See `clipfeat.model.abstention.check_images`.
 
     Raises
     ------
@@ -39,13 +40,13 @@ def check_enough_images(options: FitOptions, data: FeatureSet, held_out_for: str
 
 
 def calibrate(level: float | None, held_out: HeldOut) -> Abstention | None:
-    """Calibrate the prediction sets of a model.
+    """Calibrate the prediction sets of a model. Return None if the model does not abstain.
 
     Parameters
     ----------
     level : float, optional
-        Largest share of the new images of each class whose prediction set lacks this class. None if
-        the model does not abstain.
+        Level of the prediction sets: for each class, at most this share of its new images get a
+        prediction set without the class. None if the model does not abstain.
     held_out : HeldOut
         The calibration images.
 
@@ -76,7 +77,7 @@ def calibrate(level: float | None, held_out: HeldOut) -> Abstention | None:
 
 
 def _without_views(data: FeatureSet, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Leave out the rows of augmented views, if the images themselves have rows.
+    """Leave out the rows of augmented views, if the unchanged images have rows too.
 
     New images are predicted without augmentations, so the calibration must not average over them.
     """

@@ -15,9 +15,10 @@ MAX_ENTRIES = 8
 
 
 def benchmark_html(run: "Benchmark") -> str:
-    """Show the best entries and the failures.
+    """Return an HTML card with the best entries and the failures.
 
-    The intervals need a bootstrap, which takes seconds for large runs. They are in the leaderboard.
+    The card has no intervals, because their bootstrap takes seconds for large runs. The leaderboard
+    has them.
     """
     board = Leaderboard.from_rows(run.rows, validation=on_validation(run) or None)
     pictures, scale = interval_pictures(board)

@@ -1,4 +1,4 @@
-"""Benchmark: every classifier, and the votes among them, on the same splits.
+"""Benchmark of classifiers and their votes on the same splits.
 
 The result keeps the out-of-fold probabilities of the test rows, so votes, leaderboards and plots
 need no further fits. The decision threshold and the learned votes of a fold are chosen on the
@@ -56,9 +56,9 @@ def benchmark(
         Labelled images. Rows without a label are left out. With several encoders, every classifier
         is fitted on the features of each encoder, and all these entries vote. The frames, faces and
         views of a file are separate training rows. Their probabilities are averaged to score the
-        file. Identical images share a fold. Near duplicates can be separated, and the result states
-        how many test images have one in training. `FeatureSet.near_duplicates_grouped` keeps them
-        in one fold.
+        file. Identical images share a fold. Near duplicates can be in different folds, and the
+        result states how many test images have a near duplicate in training.
+        `FeatureSet.near_duplicates_grouped` keeps near duplicates in one fold.
     clf : str or sequence of str or Scores
         ``"all"``, or names of classifiers, such as ``"logreg,svm"``. A `Scores` object adds the
         scores of another detector as an entry, which is not fitted and does not vote.
@@ -103,7 +103,8 @@ def benchmark(
     UsageError
         If `features` is not a feature set. If the protocol cannot be used with these features. If a
         threshold or a positive class is requested and there are not exactly two classes. If
-        `vote_weights` does not have one number for each entry that votes.
+        `vote_weights` does not have one number for each entry that votes. If `options` sets
+        `abstain`.
     UnknownNameError
         If a classifier, a vote or the positive class is unknown.
     FingerprintError

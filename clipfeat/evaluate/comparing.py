@@ -139,7 +139,7 @@ def compare(
     runs : sequence or mapping of str to Benchmark or path
         Results of `clipfeat.benchmark`, or run folders. The keys of a mapping are the names of the
         runs. In a sequence, a folder is named by its path, and a result by its position, such as
-        ``"run 1"``. The runs must have tested some of the same images, which are identified by
+        ``"run 1"``. At least one image must have been tested in all runs. Images are identified by
         content hash.
     metric : str
         Name of a metric. For each trial, such as one cross-validation, the metric is computed on
@@ -245,7 +245,10 @@ def _compared(
     size: SampleSize,
     unit: str,
 ) -> list[ComparedEntry]:
-    """Compare each entry of each run with the same entry of the first run, jointly."""
+    """Compare each entry of each run with the same entry of the first run.
+
+    The intervals and the p-values are simultaneous for all entries and runs.
+    """
     row = METRICS[metric]
     sign = 1.0 if row.higher_is_better else -1.0
     resamples = Resamples({"\0".join(key): of for key, of in values.items()}, unit, size)

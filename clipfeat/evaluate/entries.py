@@ -26,8 +26,8 @@ def entry_names(names: Sequence[str], specs: Sequence[EncoderSpec]) -> dict[str,
     Returns
     -------
     dict of str to (str, slice)
-        For each name of an entry in tables, the name of its classifier and its feature columns.
-        With several encoders, the name of the entry includes the encoder, such as
+        Map from the name of each entry to the name of its classifier and its feature columns. With
+        several encoders, the name of an entry includes the encoder, such as
         ``"svm @ timm:resnet50.a1_in1k 224px"``.
     """
     if len(specs) < 2:

@@ -1,4 +1,4 @@
-"""Scores of a detector that was not fitted here, as one more entry of a benchmark.
+"""Scores of an external detector, which clipfeat did not fit, as one more entry of a benchmark.
 
 The scores are paired with images by the rule of `clipfeat.features.pairing`. If a score is outside
 [0, 1], all scores are scaled to this range, which keeps their order. Scaled scores are not
@@ -85,8 +85,8 @@ class Scores:
         Raises
         ------
         DataError
-            If the file has no columns of paths and scores, or several. If a score is not a finite
-            number. If an image has two different scores.
+            If the file does not have exactly one column of paths and one column of scores. If a
+            score is not a finite number. If an image has two different scores.
         RefusedFileError
             If the file cannot be read as a table.
         """
@@ -122,8 +122,9 @@ class Scores:
         plan : Plan
             Plan of a run with two classes.
         choosing : bool
-            Whether a threshold is chosen for scores in [0, 1] too. The choice needs scores of the
-            training rows, or of the validation rows if there are any.
+            Whether the run chooses a decision threshold. A threshold is always chosen for scores
+            outside [0, 1]. The choice needs scores of the training rows, or of the validation rows
+            if there are any.
 
         Returns
         -------
@@ -212,9 +213,9 @@ class Scores:
 def _names(paths: NDArray[np.str_], needed: NDArray[np.bool_]) -> NDArray[np.str_]:
     """Return the path that is used to look up the score of each row.
 
-    If a training row has the same path as a test row, the path of the test row has a prefix. If no
-    training row of this path needs a score, the test row is looked up without the prefix, and the
-    training row gets an empty path.
+    If a training row has the same path as a test row, the path of the test row starts with `TEST`.
+    If no training row of this path needs a score, the test row is looked up without this prefix,
+    and the training row gets an empty path.
     """
     plain = np.array([path.removeprefix(TEST) for path in paths.tolist()], dtype=np.str_)
     renamed = needed & (plain != paths) & ~np.isin(plain, paths[needed])
@@ -346,7 +347,7 @@ def _columns(rows: Sequence[Sequence[str]], file: str) -> tuple[int, int, int]:
 
 
 def _scaled(score: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale scores to [0, 1] in their order.
+    """Scale scores to [0, 1] without changing their order.
 
     The scale is linear. If rounding would create ties, ranks are used instead.
     """

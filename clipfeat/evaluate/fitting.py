@@ -229,7 +229,10 @@ def _fit(
     run: Benchmark | None = None,
     chosen: Sequence[str] = (),
 ) -> Model:
-    """Fit and score a model. With `run`, fit its `chosen` entries without another scoring."""
+    """Fit and score a model.
+
+    If `run` is given, fit only its entries in `chosen`, and use the scores of the run.
+    """
     access = data_access(features, names, tune=options.tune, engine=resources.engine)
     labelled, n_jobs = access.rows.labelled(options.positive), access.n_threads(resources)
     data = without_test(labelled, split).in_content_order()
@@ -387,9 +390,9 @@ def _check_options(cv: int, options: FitOptions, resources: FitResources, learne
 def _divided(
     data: FeatureSet, names: Sequence[str], options: FitOptions, random_state: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows to fit on, and the rows for the threshold and for the prediction sets.
+    """Return the rows to fit on, and the rows held out for the threshold and the prediction sets.
 
-    The second array is empty if the options use out-of-fold probabilities.
+    The second array is empty if out-of-fold probabilities are used instead of held-out rows.
     """
     rows = np.arange(len(data))
     if not holds_out(names, options):
@@ -401,7 +404,7 @@ def _divided(
 def _left_out_images(
     data: FeatureSet, left_out: NDArray[np.int64], options: FitOptions
 ) -> dict[str, int]:
-    """Return the number of images that the fit left out, by their purpose."""
+    """Return the number of images that the fit left out. The key states their purpose."""
     if not len(left_out):
         return {}
     purpose = "threshold_images" if options.max_fpr is not None else "calibration_images"
@@ -409,7 +412,7 @@ def _left_out_images(
 
 
 def _prior(data: FeatureSet, options: FitOptions) -> tuple[float, ...]:
-    """Return the class shares that the probabilities of a fit refer to."""
+    """Return the class frequencies that the probabilities of a fit assume."""
     counts = np.bincount(data.y, minlength=len(data.classes))
     if options.balances:
         counts = np.ones_like(counts)
@@ -520,9 +523,9 @@ def _weights(
     rows: NDArray[np.int64],
     scored: Benchmark | None,
 ) -> dict[str, float]:
-    """Return the weight of each entry: given, equal, or learned on out-of-fold probabilities.
+    """Return the weight of each entry: given, equal, or learned.
 
-    The weights are learned on the rows that the model is fitted on.
+    Weights are learned on the out-of-fold probabilities of the rows that the model is fitted on.
     """
     if how == GIVEN and given is not None:
         return dict(zip(entries, (float(w) / float(np.sum(given)) for w in given), strict=True))

@@ -1,4 +1,4 @@
-"""Probabilities of images by fits without these images, for thresholds and prediction sets."""
+"""Probabilities of held-out images, on which thresholds and prediction sets are chosen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from clipfeat.features.by_file import one_per_file
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Rows that were not in the fits that give their probabilities.
+    """Rows whose probabilities come from fits that did not use these rows.
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ class HeldOut:
 def _combined(estimator: Any, out_of_fold: Sequence[Probabilities]) -> Probabilities:
     """Combine out-of-fold probabilities of the members in the same way as a fitted estimator.
 
-    In the cross-validation, a learned vote has other weights in each fold. Its threshold must be
-    chosen with the weights of the model.
+    In a cross-validation, the weights of a learned vote differ between folds. The threshold of the
+    model must be chosen with the weights of the model.
     """
     if len(out_of_fold) == 1:
         return out_of_fold[0]

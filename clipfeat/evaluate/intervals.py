@@ -17,7 +17,7 @@ FEW_UNITS = 10
 class SampleSize:
     """Numbers of tested units and files.
 
-    A unit is drawn as a whole by the bootstrap: a file, a group or a held-out value.
+    The bootstrap resamples units. A unit is a file, a group or a held-out value.
 
     Parameters
     ----------

@@ -337,7 +337,7 @@ def _pooled_note(pooled: Collection[str]) -> list[str]:
 
 
 def _notes(draws: Resamples, board: Leaderboard) -> list[str]:
-    """State what the intervals and ranks of a leaderboard cover."""
+    """Return the notes on the intervals and ranks of a leaderboard."""
     if not board.standings:
         return []
     n, size = len(board.standings), draws.size
@@ -385,7 +385,7 @@ def _units_text(draws: Resamples) -> str:
 
 
 def _caveats(draws: Resamples) -> list[str]:
-    """State that there are too few units for an interval, or for a good one."""
+    """Return a caveat if there are too few units for an interval, or for a precise interval."""
     units, n = _units_text(draws), draws.size.n_units
     if n < 2:
         return [f"There is no interval, because {units} cannot be resampled."]

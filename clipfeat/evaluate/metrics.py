@@ -263,9 +263,10 @@ def _all_units(per_class: NDArray[np.int64]) -> float:
 
 
 def _smallest_class_times_classes(per_class: NDArray[np.int64]) -> float:
-    """Return the number of trials for a mean of recalls.
+    """Return the number of binomial trials for a mean of recalls.
 
-    All errors may be in the smallest class. Every class therefore counts as if it were as small.
+    All errors may be in the smallest class. Every class therefore counts with the size of the
+    smallest class.
     """
     return _smallest_class(per_class) * int((per_class > 0).sum())
 

@@ -47,8 +47,13 @@ class OfficialSplit(Protocol):
     def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
         """Make one fold of the rows that the column assigns to training and test.
 
-        See `Protocol.plan`. Test images are left out of the training and validation sets.
-        Validation images are left out of the training set. Both give a warning.
+        See `Protocol.plan`. Copies of test images (same bytes) are left out of the training and
+        validation sets. Copies of validation images are left out of the training set.
+
+        Warns
+        -----
+        ClipfeatWarning
+            If copies are left out.
         """
         data = labelled_rows(features)
         parts = _complete_parts(data, self.column)
@@ -124,7 +129,7 @@ def default_protocol(features: FeatureSet, repeats: int = 1) -> Protocol:
 
 
 def has_official_split(features: FeatureSet) -> bool:
-    """Whether the column ``"split"`` holds an official split that can be used.
+    """Return whether the column ``"split"`` holds an official split that can be used.
 
     Every labelled image must be in the training, validation or test set. There must be training
     images, and test or validation images.
@@ -220,7 +225,7 @@ def _files(features: FeatureSet, rows: RowMask) -> int:
 def _without_copies(
     features: FeatureSet, rows: RowMask, others: RowMask, part: str, other: str
 ) -> RowMask:
-    """Leave out the files of a part that have an image with the same bytes in another part."""
+    """Leave out the files of a set that have an image with the same bytes in another set."""
     if not features.specs:
         return rows
     same = np.unique(features.files[rows & np.isin(features.keys, features.keys[others])])
@@ -237,7 +242,7 @@ def _without_copies(
 
 
 def _check_classes(features: FeatureSet, train: RowMask, test: RowMask, column: str) -> None:
-    """Check that training covers two or more classes, and every class of the test."""
+    """Check that the training set has two or more classes, and every class of the test set."""
     trained = set(features.labels[train].tolist())
     missing = sorted(set(features.labels[test].tolist()) - trained)
     if len(trained) > 1 and not missing:

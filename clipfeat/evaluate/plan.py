@@ -23,7 +23,7 @@ class Trial:
         For each fold, by name, the row numbers of the training rows and of the test rows. No row is
         tested in two folds.
     seed : int
-        Random seed of the folds, of drawn training images and of the classifiers.
+        Random seed of the folds, of the few-shot samples and of the classifiers.
     trained_on : str
         For a `Matrix`, the value of the column in the training rows. Else empty.
     n_train : int, optional

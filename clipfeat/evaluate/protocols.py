@@ -114,9 +114,9 @@ class LeaveOneOut(Protocol):
     """Protocol that holds out each value of a column in turn, such as each generator.
 
     Some classes have no values that can be held out, such as photographs if the column is the
-    generator. Their rows are divided among the tests. See
-    `clipfeat.evaluate.splits.leave_one_out`. If a test has rows of one class only, the recall of
-    this class is the only score, and a warning is issued.
+    generator. Their rows are divided among the test sets. See
+    `clipfeat.evaluate.splits.leave_one_out`. If a test set has rows of one class only, its only
+    score is the recall of this class, and a warning is issued.
 
     Parameters
     ----------
@@ -177,8 +177,9 @@ class Matrix(Protocol):
 class FewShot(Protocol):
     """Protocol that trains on a few images of each class, for a learning curve.
 
-    Each repeat draws training images from the training rows of one fold, and tests on the test rows
-    of this fold. The next repeat uses the next fold. Smaller draws are subsets of larger draws.
+    Each repeat samples images from the training rows of one fold, and tests on the test rows of
+    this fold. The next repeat uses the next fold. Within a repeat, a smaller sample is a subset of
+    every larger sample.
 
     Parameters
     ----------
@@ -186,9 +187,9 @@ class FewShot(Protocol):
         Numbers of training images per class, such as ``(10, 100, 1000)``. If a class has fewer
         training images than a size, this size is left out with a warning.
     repeats : int
-        Number of draws, each with a different seed.
+        Number of repetitions, each with a new sample and a different seed.
     n_splits : int
-        Number of folds, at least 2. Each test has ``1 / n_splits`` of the rows.
+        Number of folds, at least 2. Each test set has about ``1 / n_splits`` of the rows.
     """
 
     sizes: Sequence[int]
@@ -196,7 +197,7 @@ class FewShot(Protocol):
     n_splits: int = 5
 
     def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
-        """Make one trial for each size and draw. See `Protocol.plan`.
+        """Make one trial for each size and repetition. See `Protocol.plan`.
 
         Warns
         -----
@@ -344,8 +345,8 @@ def _few_shot(
 ) -> list[Trial]:
     """Make a trial for each size and seed.
 
-    For each seed, the training images are drawn from the training rows of one fold. Smaller draws
-    are subsets of larger draws.
+    For each seed, the training images are sampled from the training rows of one fold. With the same
+    seed, a smaller sample is a subset of every larger sample.
     """
     if not sizes or min(sizes) < 1:
         raise UsageError(

@@ -152,8 +152,9 @@ def _resampled_values(
 ) -> Resamples:
     """Resample the values of a column.
 
-    In a `Matrix`, a test has a training value and a test value. If the two values differ, the
-    weight of the test is the product of their weights. If they are equal, it is their one weight.
+    In a `Matrix`, each score belongs to a training value and a test value. If the two values
+    differ, the weight of the score is the product of their weights. If they are equal, it is the
+    weight of this value.
     """
     tests = [
         (outcome, fold, subset, (outcome.trial.trained_on or name, tested_on or name))
@@ -218,7 +219,7 @@ def _pooled_values(
     number: Mapping[str, int],
     counts: NDArray[np.float64],
 ) -> Values:
-    """Resample the column's values, and compute a metric of all folds together for each draw.
+    """Resample the column's values, and compute a metric on all folds together for each draw.
 
     In leave-one-out, a row has the weight of its fold. In a `Matrix`, each pair of a training value
     and a test value has one score. Its weight is that of `_resampled_values`.

@@ -178,7 +178,7 @@ class Benchmark:
             Name of a metric, such as ``"roc_auc"``.
         by : str, optional
             Column of `Leaderboard.rates`, or several names separated by commas. By default, the
-            column of the protocol or ``generator``, and ``source``.
+            column of the protocol (``generator`` if it has none), then ``source``.
 
         Returns
         -------

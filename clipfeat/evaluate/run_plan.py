@@ -74,7 +74,7 @@ def run_plan(
         The votes.
     spare : int, optional
         Number of further fits after the run. Time is reserved for these fits, and the time limit
-        applies to all entries together. If None, the time limit applies to each entry.
+        applies to all entries together. If None, each entry has its own time limit.
     cache : Path, optional
         Folder for finished cells. None does not cache them.
     executor : callable, optional
@@ -216,7 +216,10 @@ def _check_negatives(plan: Plan, max_fpr: float, specs: Sequence[CellSpec]) -> N
 
 
 def _few_groups(plan: Plan, names: Sequence[str], options: FitOptions) -> dict[str, int]:
-    """Return the smallest number of training groups, if it is too small for the calibration."""
+    """Return the smallest number of training groups, if it is below `MIN_GROUPS`.
+
+    The result is empty if no classifier is calibrated.
+    """
     groups = plan.features.split_groups
     calibrates = options.calibrate != "none" or any(
         name.rpartition("+")[2] in ALWAYS_CALIBRATED for name in names
@@ -237,7 +240,7 @@ def _cell_specs(
     plan: Plan, entries: Entries, spare: int | None, options: FitOptions
 ) -> list[CellSpec]:
     """List the specifications of all cells."""
-    # A fit combines its entries in one model, so all entries hold out the same rows.
+    # `clipfeat.fit` combines the entries in one model, so all entries hold out the same rows.
     in_model = [name for name, _ in entries.values()] if spare is not None else []
     total = len(entries) * sum(len(trial.splits) for trial in plan.trials)
     specs: list[CellSpec] = []

@@ -12,7 +12,10 @@ from clipfeat.fits.cache import versions
 from clipfeat.zoo.acceleration import acceleration
 
 NOT_OPTIONS = ("features", "cache", "progress")
-"""Arguments of a benchmark that change neither its results nor its speed."""
+"""Arguments of a benchmark that are not recorded as options.
+
+The features are recorded by their fingerprint. The other arguments do not change the results.
+"""
 LIBRARIES = ("h5py", "joblib", "open_clip_torch", "pandas", "pillow", "timm")
 """Packages whose version is recorded, in addition to `clipfeat.fits.cache.VERSIONED`."""
 

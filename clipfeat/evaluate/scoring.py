@@ -1,4 +1,7 @@
-"""Scores of cells (one classifier on one fold): probabilities, thresholds and tidy rows."""
+"""Scoring of cells: out-of-fold probabilities, thresholds and tidy rows.
+
+A cell is one classifier on one fold. An entry is a classifier, a vote or an external detector.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -46,7 +49,7 @@ def make_outcome(
         `clipfeat.evaluate.thresholds.threshold_chooser`. If None, thresholds are chosen only for
         scores that are not probabilities.
     external : ScoredEntries
-        Scores among the entries.
+        Scores of the entries that are external detectors.
 
     Returns
     -------
@@ -83,8 +86,9 @@ def score_outcome(
 ) -> list[dict[str, Any]]:
     """Compute the tidy rows of a trial. See `clipfeat.evaluate.tidy_rows.COLUMNS`.
 
-    With several folds, a metric with `Metric.pooled` has one row for all folds. If `by_value` is
-    True, each fold holds out one value of a column, and the metric also has a row for each fold.
+    With several folds, a metric with `Metric.pooled` has one row for all folds together. If
+    `by_value` is True, each fold holds out one value of a column, and such a metric also has one
+    row for each fold.
     """
     trial = outcome.trial
     n_folds = len(trial.splits)
@@ -152,7 +156,10 @@ def _best_balanced(y: Labels, p: Probabilities, groups: object = None) -> float:
 
 
 def is_rate(metric: str) -> bool:
-    """Whether a metric is a rate of one class, and therefore defined for a test of one class."""
+    """Return whether a metric is a rate of one class.
+
+    Such a metric is defined even if a test set has only one class.
+    """
     return metric.startswith("recall/") or metric in (
         "threshold",
         "true_positive_rate",

@@ -1,4 +1,4 @@
-"""Splits of a feature set into training and test rows. No split separates the rows of a group."""
+"""Splits of a feature set into training and test rows that keep the rows of a group together."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,10 @@ RowMask = NDArray[np.bool_]
 
 
 def cross_validation(features: FeatureSet, n_splits: int, random_state: int | None) -> list[Split]:
-    """Split a feature set with `clipfeat.zoo.folds.k_fold`, so that errors name the classes."""
+    """Split a feature set into stratified folds with `clipfeat.zoo.folds.k_fold`.
+
+    The function gets class names instead of class indices, because its errors state them.
+    """
     return k_fold(features.labels, features.split_groups, n_splits, random_state)
 
 
@@ -23,10 +26,10 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     example, have no generator. The rows of such a class are divided into as many parts as there are
     held-out values. In each fold, one part is tested and the other parts are trained on.
 
-    Training rows whose group is in the test are left out. If this would drop more than half of the
-    training rows, the rows of all classes are divided into parts. This is the case, for example, if
-    every generator made an image of every photograph. The test of a fold then contains only rows of
-    its part, and the training set contains only rows of the other parts.
+    Training rows whose group is in the test set are left out. If this would drop more than half of
+    the training rows, the rows of all classes are divided into parts. This is the case, for
+    example, if every generator made an image of every photograph. The test set of a fold then
+    contains only rows of one part, and the training set contains only rows of the other parts.
 
     Parameters
     ----------
@@ -95,8 +98,8 @@ def shared_rows(features: FeatureSet, column: str) -> RowMask:
     the third rule applies only if both classes have several values.
 
     If a value occurs in several classes, its rows of these classes are held out. With more than two
-    classes, a test can have rows of some classes only, such as photographs and one kind of
-    generator. Its balanced accuracy is the mean recall of these classes.
+    classes, a test set can have rows of some classes only, such as photographs and the images of
+    one generator. The balanced accuracy is then the mean recall of these classes.
     """
     values = features.column(column)
     shared: RowMask = values == ""

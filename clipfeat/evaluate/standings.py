@@ -26,8 +26,8 @@ class Standing:
     entry : str
         Name of the entry.
     value, low, high : float
-        Mean over folds, and the ends of its 95 % interval. The 95 % hold for
-        the intervals of all entries together.
+        Mean over folds, and the ends of its 95 % interval. The confidence of 95 % holds for the
+        intervals of all entries together.
     behind : float
         Difference from the leader. It is positive for a worse entry, whatever the metric. It can
         be negative if the leader was chosen on a validation set.
@@ -50,10 +50,9 @@ class Standing:
 def standings(run: "Benchmark", metric: str, draws: Resamples | None = None) -> list[Standing]:
     """Rank the entries of a run, with simultaneous intervals and ties.
 
-    The leader is the entry with the best score on the validation set. If there is none, it is the
-    entry with the best test score. The intervals hold for all entries together, so they also hold
-    for a leader that is selected by the same scores. The tests are corrected for all pairs of
-    entries by the max-T method; see `clipfeat.evaluate.simultaneous`.
+    The intervals hold for all entries together, so they also hold for a leader that is selected by
+    the same scores. The tests are corrected for all pairs of entries by the max-T method. See
+    `clipfeat.evaluate.simultaneous`.
 
     Parameters
     ----------

@@ -28,17 +28,20 @@ Rows = NDArray[np.int64]
 MAX_PARTS = 5
 """Largest number of parts of the training rows. The threshold is chosen on one part."""
 ENOUGH = 4
-"""A part smaller than half of the rows must have this many times as many images of a class as the
-options need. The expected false positive rate is then about two thirds of the bound."""
+"""A part that is smaller than half of the rows must have this many times the number of images that
+the options need of a class. The expected false positive rate is then about two thirds of the
+bound."""
 
 
 def holds_out(names: Collection[str], options: FitOptions) -> bool:
-    """Whether a fit of these classifiers holds out rows for the threshold or for prediction sets.
+    """Return whether a fit of these classifiers holds out rows.
+
+    The threshold or the prediction sets are then chosen on the held-out rows.
 
     Parameters
     ----------
     names : collection of str
-        Names of classifiers, or of a projection and a classifier.
+        Names of classifiers. A name may include a projection, such as ``"triplet+svm"``.
     options : FitOptions
         Options of the fit.
     """

@@ -34,6 +34,8 @@ def validation_record(
         The rows of the plan.
     outcomes : sequence of (Outcome, cells)
         The trials that the leaderboard averages, and the cells of their entries.
+    scaled : collection of str
+        Entries whose scores are not probabilities. Metrics of probabilities are left out for them.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Runs of many fits: with a cache, a time limit, a Ray cluster, or out of core.
+"""Runs of many fits, with a cache, a time limit, a Ray cluster or features read from disk.
 
 A cell is one classifier that is fitted and scored on one split.
 """

@@ -4,7 +4,7 @@ A cell is one classifier that is fitted and scored on one split. Its key is a di
 that the cell depends on: the features, the labels, the groups, the row numbers of the split, the
 classifier with its options, and the versions of the libraries. If a classifier is added to a run,
 only this classifier is fitted. If the seed, a label or the version of a library changes, the cells
-are fitted again. The key does not include whether a GPU was used.
+are fitted again. The key does not depend on whether a GPU was used.
 """
 
 import hashlib
@@ -89,7 +89,8 @@ class CellCache:
     out_of_fold : bool
         Whether the cells also hold out-of-fold probabilities of their training rows.
     time_limit : float, optional
-        Time limit of the run, in seconds. A tuned cell is reused only under the same limit.
+        Time limit of the run, in seconds. A cell with a parameter search is reused only if the time
+        limit is the same.
     """
 
     folder: Path
@@ -111,10 +112,11 @@ class CellCache:
             "name": spec.name,
             "columns": [spec.columns.start, spec.columns.stop],
             "seed": spec.seed,
-            # Only a parameter search depends on the limit. Other fits finish within it or not.
+            # The limit changes the result of a parameter search only. Other fits finish or fail.
             "limit": self.time_limit if self.options.tune else None,
             "size": spec.measure_size,
-            # Earlier versions predicted the training rows of a bag by its single members.
+            # Earlier versions predicted the training rows of a bag with single members of the bag.
+            # The value "bags" keeps their cells from being reused.
             "inner": "bags" if self.out_of_fold and self.options.bag else self.out_of_fold,
             **self.options.record(),
         }

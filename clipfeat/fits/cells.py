@@ -173,9 +173,9 @@ def fit_and_predict(
         Random seed of the inner folds.
     out_of_fold : bool
         Also predict the training rows out of fold. The classifier is fitted `INNER_FOLDS` more
-        times, each time without one inner fold, which it then predicts. A bag is fitted as a whole
-        each time. Its thresholds are thus chosen on averages of several models, like the
-        predictions of the fitted bag.
+        times, each time without one inner fold, which it then predicts. A bag is fitted with all
+        its models each time. Its thresholds are therefore chosen on averages over these models,
+        which is also how the fitted bag predicts.
     measure_size : bool
         Measure the size of the fitted model.
     search : callable, optional

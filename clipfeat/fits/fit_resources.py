@@ -24,8 +24,8 @@ class FitResources:
         folds and searches. In `clipfeat.fit`, it applies to the whole run. It cannot be used with
         Ray.
     engine : {"local", "ray"}
-        ``"local"`` runs the fits on this machine. ``"ray"`` distributes them
-        over the processors of a Ray cluster, whose machines must have the same version of clipfeat.
+        ``"local"`` runs the fits on this machine. ``"ray"`` distributes them over the processors of
+        a Ray cluster, whose machines must have the same version of clipfeat.
         Both engines give the same probabilities, up to rounding errors. The probabilities are
         equal to the last bit under two conditions: both engines use the same versions of all
         libraries, and the sums of these libraries do not depend on the number of threads.

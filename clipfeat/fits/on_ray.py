@@ -27,7 +27,7 @@ from clipfeat.fits.limited import pickle_result, unpickle_result
 from clipfeat.system.ray_connection import connected, first_line, ray_errors
 
 ATTEMPTS = 3
-"""Largest number of attempts at a piece of work whose worker ends unexpectedly."""
+"""Largest number of attempts at a piece of work if its workers end unexpectedly."""
 
 Executor = Callable[
     [Callable[..., Any], tuple[Any, ...], Sequence[tuple[Any, ...]]], Iterator[tuple[int, Any]]

@@ -34,7 +34,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class DataAccess:
-    """Functions and data of a fit that depend on where the features are: in memory or in a file.
+    """Data and functions of a fit, which differ between features in memory and in a file.
 
     Parameters
     ----------
@@ -136,8 +136,8 @@ def pick_out_of_core(
         Whether the fit searches parameters.
     requested : bool, optional
         Choice of the user. None fits out of core if two conditions hold: the features as float32
-        take more than the share `clipfeat.store.streaming.SHARE` of the available memory, and the
-        classifiers support it.
+        take more than a fraction of the available memory, `clipfeat.store.streaming.SHARE`, and the
+        classifiers support out-of-core fits.
     engine : str
         As in `clipfeat.fit`.
 

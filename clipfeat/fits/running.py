@@ -40,8 +40,8 @@ WARM_UP = 120.0
 """Time limit in seconds for the import of a classifier's libraries."""
 
 SIDE_BY_SIDE = 100_000_000
-"""Largest number of values (rows times columns) of all cells that run side by side. Each of them
-holds a copy of its training rows, and after Ctrl-C they run to their end."""
+"""Largest number of values (rows times columns) of all cells that run side by side. Each of these
+cells holds a copy of its training rows, and runs to its end after Ctrl-C."""
 
 NO_ROWS: Split = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 
@@ -87,8 +87,8 @@ def run_cells(
     cache : Path, optional
         Folder for finished cells. None does not cache them.
     executor : callable, optional
-        Executor on a Ray cluster, from `clipfeat.fits.on_ray.ray_executor`. None runs the cells in
-        order on this machine.
+        Executor on a Ray cluster, from `clipfeat.fits.on_ray.ray_executor`. None runs the cells on
+        this machine.
     run : callable, optional
         Function that replaces `clipfeat.fits.cells.run_cell` on this machine.
 

@@ -53,8 +53,8 @@ class ClassifierRow:
         exceeded a bound of 5 % in 13 % of 200 draws.
     side_by_side : bool
         Whether several fits can run in threads of one process. True requires that a fit releases
-        Python's global lock, sets its number of threads for itself only, and gives the same
-        probabilities with every number of threads.
+        the global interpreter lock, limits only its own threads, and gives the same probabilities
+        with every number of threads.
     streamed : str
         Function that fits the classifier out of core, as ``"package.module:function"``. Empty if
         the classifier is fitted in memory only. The function takes ``(estimator, rows, y)``. See
@@ -279,14 +279,16 @@ def classifiers() -> dict[str, ClassifierRow]:
 
 
 def keeps_scores(name: str, calibrate: str) -> bool:
-    """Return whether a refit of a classifier and its projection keeps the scores' distribution.
+    """Return whether a fit on more rows gives scores with the same distribution.
+
+    See `ClassifierRow.refit_keeps_scores`.
 
     Parameters
     ----------
     name : str
-        Name of a classifier, or of a projection and a classifier.
+        Name of a classifier, or of a projection and a classifier, such as ``"triplet+svm"``.
     calibrate : str
-        As in `FitOptions`. Isotonic calibration was not measured, so the result is False for it.
+        As in `FitOptions`. The result is False for methods that were not measured.
     """
     _check_name(name)
     *projections, last = name.split("+")

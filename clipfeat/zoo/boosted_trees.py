@@ -1,4 +1,4 @@
-"""Boosted trees of LightGBM, XGBoost and scikit-learn, as scikit-learn's own trees.
+"""Boosted trees of LightGBM, XGBoost and scikit-learn, stored as scikit-learn's decision trees.
 
 Each library computes a margin per class: the sum of a baseline and of one leaf value per tree. The
 classifiers of the zoo let their library compute the margins, and `margins_to_probabilities`
@@ -51,7 +51,7 @@ def margins_to_probabilities(margins: NDArray[np.floating]) -> NDArray[np.float6
 
 
 class BoostedTreesClassifier(ClassifierMixin, BaseEstimator):
-    """Fitted boosted trees. Model files contain them instead of a booster of another library.
+    """Fitted boosted trees, which model files contain instead of a booster of another library.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class BoostedTreesClassifier(ClassifierMixin, BaseEstimator):
     leaves_ : sequence of ndarray
         Values of the nodes of each tree, in the precision in which they are added.
     baseline_ : ndarray of shape (n_margins,), float32 or float64
-        Margins without trees.
+        Margins before any tree is added.
     has_scores_ : bool
         Whether the method ``decision_function`` exists. It exists if the original classifier has
         this method, because calibration uses the method if it exists.

@@ -32,8 +32,8 @@ FIT_PER_TRIAL = 0.6
 thirds of the rows. The ratio is 0.5 if the time is linear in the number of rows, and 0.75 if it is
 quadratic."""
 GROWTH = 1.5
-"""Until the time of a fit is measured, it is assumed to be proportional to a power of the number of
-rows. This is the exponent."""
+"""Exponent for the time of a fit that was not measured yet. The time is assumed to be proportional
+to this power of the number of rows."""
 FEWEST = 30
 """Smallest number of rows of the smallest class on a rung. With fewer, the losses are noise."""
 

@@ -30,7 +30,7 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
 
 
 class PortableLGBMClassifier(LGBMClassifier):
-    """LGBMClassifier that computes sigmoids and softmax as a model file does."""
+    """LGBMClassifier that predicts the same probabilities as its model file, to the last bit."""
 
     def predict_proba(self, X: Any, **options: Any) -> Any:  # type: ignore[override]
         """Predict probabilities. Columns follow ``classes_``.

@@ -29,9 +29,9 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
 class MLPHeadClassifier(ClassifierMixin, BaseEstimator):
     """Network with one hidden layer and dropout, trained with AdamW and early stopping.
 
-    The learning rate follows a cosine schedule. One eighth of the training rows is held out for
-    early stopping, without splitting groups. The fitted network has the weights of the epoch with
-    the smallest log loss on these held-out rows. Prediction does not need torch.
+    The learning rate follows a cosine schedule. About one eighth of the training rows is held out
+    for early stopping, without splitting groups. The fitted network has the weights of the epoch
+    with the smallest log loss on these held-out rows. Prediction does not need torch.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 def one_blas_thread() -> threadpool_limits:
     """Limit BLAS to one thread inside a ``with`` block.
 
-    The limit applies to the whole process. If several threads set it at the same time, it ends with
-    the block of the first of them.
+    The limit applies to the whole process. If several threads set it at the same time, it ends for
+    all of them when the first of their blocks ends.
     """
     return threadpool_limits(1, user_api="blas")

@@ -1,4 +1,4 @@
-"""Largest number of rows for methods whose cost is quadratic in the rows."""
+"""Largest number of rows for methods whose cost is quadratic in the number of rows."""
 
 import warnings
 

@@ -29,7 +29,7 @@ BASIS = 1_000
 ROWS = 512
 """Largest number of rows that a thread predicts at a time."""
 FEW = 32
-"""Up to this number of rows, a limit of the threads takes more time than it saves."""
+"""For up to this number of rows, limiting the threads takes more time than it saves."""
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:

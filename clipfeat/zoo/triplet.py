@@ -137,7 +137,7 @@ class TripletProjection(TransformerMixin, BaseEstimator):
         self.intercept_ = linear.bias.detach().cpu().numpy().copy()
 
     def _batches(self, codes: NDArray[np.int64]) -> "list[Any]":
-        """Shuffle runs of four rows of the same class, and divide the rows into batches.
+        """Divide the rows into batches of shuffled groups, each with four rows of one class.
 
         Each batch then holds several rows of many classes, as the triplet loss needs.
         """

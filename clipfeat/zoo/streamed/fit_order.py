@@ -1,9 +1,9 @@
 """Rows in the order of a fit, which can differ from their order in the feature file.
 
-Boosters draw rows for each tree by their position. A fit sorts its rows by content hash, so that
-the result does not depend on the order of the file. The rows are therefore copied to a temporary
-file in this order. A linear classifier reads the feature file directly, because it only adds up
-contributions of rows.
+Boosters sample the rows of each tree by position. A fit sorts its rows by content hash, so that the
+result does not depend on the order of the file. For a booster, the rows are therefore copied to a
+temporary file in this order. A linear classifier reads the feature file directly, because it only
+adds up contributions of rows.
 """
 
 import shutil
@@ -26,7 +26,7 @@ BLOCK_BYTES = 16 * 2**20
 
 
 class CopiedRows:
-    """Rows in a temporary file. Each iteration is a pass over the file.
+    """Rows in a temporary file, which each iteration reads from the start.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The audit: all checks on one subject."""
+"""The audit, which runs all checks on a set of files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -46,7 +46,7 @@ def audit(
         The images of the features. Their headers give properties that feature files do not record.
     inputs : SourceOptions
         The table of labels, its columns, and the files to which a table may refer. For features,
-        only the group column is used. Views, faces and frames are not used.
+        only the group column is used. The options for views, faces and frames are ignored.
     n_jobs : int, optional
         Number of threads that read images; by default the number of cores plus one.
     judge, probabilities
@@ -75,6 +75,8 @@ def audit(
         If a feature file is missing, damaged or of another format.
     UsageError
         If `source` mixes feature files and images. If `images` or the labels do not fit `source`.
+    UnknownNameError
+        If the group column does not exist.
     DataError
         If none of `images` belongs to the features.
     """

@@ -43,7 +43,7 @@ def check_near(subject: Subject) -> list[Finding]:
 
 
 def _findings(subject: Subject, pairs: Pairs, check: str, description: str) -> Iterator[Finding]:
-    """Report clusters of copies, severest first: across splits, across labels, and all others."""
+    """Report clusters of copies: across splits first, then across labels, then all others."""
     clusters = _clusters(len(subject.features), pairs)
     exact = check == EXACT
     labels, split, groups = subject.features.labels, subject.split, subject.features.groups

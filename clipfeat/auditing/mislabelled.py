@@ -13,7 +13,7 @@ FOLDS = 5
 
 
 def check_labels(subject: Subject, seed: int = 0) -> list[Finding]:
-    """Find files that are likely to have a wrong label, likeliest first.
+    """Find files that are likely to have a wrong label, most likely first.
 
     The check uses the out-of-fold probabilities of the subject. Without them, it cross-validates a
     logistic regression, with each group in one fold.

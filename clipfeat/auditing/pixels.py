@@ -26,11 +26,11 @@ SIDE = 256
 MAX_RANGE = 10
 """Maximum range of a channel in a constant row or column. JPEG compression adds some noise."""
 CORNERS = {"corner": 8, "small_corner": 24, "tiny_corner": 64}
-"""Properties of corners. The side of a patch is the shorter side of the image divided by this
-number.
+"""Properties of corners, each with a number that determines the size of its patches.
 
-A patch shows a watermark only if the watermark fills most of the patch. DALL-E 2, for example,
-draws squares whose side is 1/64 of the image."""
+The side of a patch is the shorter side of the image divided by the number. A patch shows a
+watermark only if the watermark fills most of the patch. DALL-E 2, for example, draws squares whose
+side is 1/64 of the image."""
 PATCH = 8
 """Side in pixels to which a patch is resized."""
 RED, GREEN, BLUE = 0, 1, 2

@@ -95,7 +95,7 @@ def thumbnail_reader(
         folder that this last file records.
     images : sequence of path
         Folders of the images. By default, the folder that a feature file records is used, but only
-        if this user has embedded its images on this computer.
+        if the current user embedded the images on this computer.
 
     Returns
     -------

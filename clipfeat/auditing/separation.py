@@ -52,6 +52,8 @@ def separation(
         Class indices.
     groups : ndarray of shape (n_samples,)
         Group of each row. Each group stays in one fold.
+    seed : int
+        Random seed of the folds.
 
     Returns
     -------
@@ -107,10 +109,11 @@ def _classifier(values: NDArray[np.generic], n_classes: int) -> Any:
 
 
 def lower_bound(auc: float, n_positive: int, n_negative: int) -> float:
-    """Return the lowest true AUC from which the measured AUC is at most `Z` standard errors away.
+    """Return the lower confidence bound of an area under the ROC curve (AUC).
 
-    The standard error (Hanley and McNeil 1982) is computed at the true AUC, not at the measured AUC
-    (Newcombe 2006, method 5). A perfect score on few images therefore has a low bound.
+    The bound is the lowest true AUC from which the measured AUC is at most `Z` standard errors
+    away. The standard error (Hanley and McNeil 1982) is computed at the true AUC, not at the
+    measured AUC (Newcombe 2006, method 5). A perfect score on few images therefore has a low bound.
 
     Parameters
     ----------

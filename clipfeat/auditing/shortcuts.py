@@ -1,7 +1,7 @@
 """The checks of shortcuts: properties of files and pixels that predict the class.
 
 If one class is stored as PNG and the other as JPEG, a classifier learns the compression artefacts.
-Its test scores are high, but it fails on the first photograph that was saved again.
+Its test scores are high, but it fails on photographs that were saved again in the other format.
 """
 
 from collections import Counter

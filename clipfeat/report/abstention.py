@@ -6,7 +6,7 @@ from clipfeat.model import Model
 def abstention_remarks(model: Model) -> list[str]:
     """Write the remarks on the abstention of a model, or none if it does not abstain.
 
-    They state the level, the guarantee with its conditions, and the calibration images.
+    The remarks state the level, the guarantee with its conditions, and the calibration images.
     """
     abstention = model.abstention
     if abstention is None:

@@ -11,7 +11,8 @@ MAX_LISTED = 10
 def adaptation_remarks(model: Model) -> list[str]:
     """Write the remarks on the adaptation of a model, or none if it has no adaptation.
 
-    They state the shifts, the scores before and after, the assumption, and what no longer holds.
+    The remarks state the shifts, the scores before and after the adaptation, its assumption, and
+    which guarantees no longer hold.
     """
     adaptation = model.adaptation
     if adaptation is None:

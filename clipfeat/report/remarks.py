@@ -106,7 +106,7 @@ def _of_model(model: Model) -> list[str]:
 
 
 def _positive(about: Mapping[str, Any], classes: Sequence[str]) -> list[str]:
-    """State that the names of the classes do not determine the positive class."""
+    """Return a remark if the names of the classes do not determine the positive class."""
     if about.get("positive_by") != "default":
         return []
     return [
@@ -260,8 +260,8 @@ def _late(about: Mapping[str, Any]) -> list[str]:
     if limit is None or seconds <= 1.1 * limit:
         return []
     return [
-        f"The fit took {seconds:.0f} s, over the limit of {limit:g} s, because the fits themselves "
-        "take longer."
+        f"The fit took {seconds:.0f} s, over the limit of {limit:g} s, because the fits alone take "
+        "longer than the limit."
     ]
 
 

@@ -30,7 +30,7 @@ def save_robustness(
     titles: Mapping[str, str],
     metrics: Sequence[str] = DEFAULT_METRICS,
 ) -> list[Path]:
-    """Write ``robustness.csv``, ``.png`` and ``.svg``.
+    """Write ``robustness.csv``, ``robustness.png`` and ``robustness.svg``.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ MAX_RECORD = 2**26
 def claimed_folder(
     folder: str | Path, command: Mapping[str, object], *, overwrite: bool = False
 ) -> Iterator[Path]:
-    """Lock a folder for a run, and record its command, so that the same command can resume it.
+    """Lock a folder for a run, and record its command. The same command can resume the run.
 
     Parameters
     ----------
@@ -84,8 +84,8 @@ def claimed_folder(
     Raises
     ------
     OutputExistsError
-        If `folder` is a file. If it holds other files, and `overwrite` is False. If a link in it
-        leads outside.
+        If `folder` is a file. If it holds other files, and `overwrite` is False. If a symbolic link
+        in the folder leads outside it.
     LockedError
         If another process has claimed the folder.
     """
@@ -111,7 +111,7 @@ def claimed_folder(
 
 
 def _is_record_of(record: Path, text: bytes) -> bool:
-    """Return whether a file that may come from a stranger holds this record."""
+    """Return whether a file holds this record. The file may come from a stranger."""
     try:
         return read_regular(record, len(text)) == text
     except (OSError, RefusedFileError):
@@ -141,8 +141,8 @@ def save_run(
     page : PageOptions, optional
         Further content of ``report.html``. None writes no page.
     overwrite : bool
-        Write also into a folder that holds other files. Files of the same names are replaced after
-        all new files are complete.
+        Also write into a folder that holds other files. Files with the same names are replaced
+        after all new files are complete.
     report : callable
         Called with a `Phase` before the tables are written, and before each plot.
 

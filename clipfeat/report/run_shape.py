@@ -1,4 +1,4 @@
-"""Checking the files of a run before it is used. They may be damaged or a stranger's.
+"""Checks of the files of a run, which may be damaged or come from a stranger.
 
 A field that ``run.json`` lacks is not checked, because the readers of a run have defaults for it.
 """
@@ -16,7 +16,8 @@ from clipfeat.system.optional_libraries import require
 
 Check = Callable[[Any], bool]
 MAX_ROWS = 500_000
-"""Maximum number of tidy rows. A thousand fits of thirty entries with fifteen metrics are fewer."""
+"""Maximum number of tidy rows. Thirty entries with a thousand folds and fifteen metrics give fewer
+rows."""
 _ROW_TEXTS = ("encoder", "classifier", "trained_on", "fold", "tested_on", "metric")
 _ROW_NUMBERS = ("seed", "n_train", "value", "seconds")
 

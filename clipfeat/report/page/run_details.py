@@ -9,7 +9,7 @@ from clipfeat.report.page.section import Section, Table
 
 
 def details_section(run: Benchmark) -> Section:
-    """List call, protocol, data, encoders and versions, as far as the run recorded them."""
+    """List the call, protocol, data, encoders and versions, as far as the run recorded them."""
     about = run.about
     listing = {
         "protocol": about.get("protocol"),

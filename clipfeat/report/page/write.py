@@ -1,4 +1,4 @@
-"""The page: one self-contained HTML file. A folder beside it has each plot as a file, too."""
+"""The page of a run: one self-contained HTML file, and a folder with each plot as SVG and PNG."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -62,8 +62,8 @@ class PageOptions:
     degradations : mapping of str to str
         Titles of the degradations in `robustness`.
     thumbnails : callable, optional
-        Function that takes paths and returns small JPEG or PNG files by path, without the images
-        that are not readable.
+        Function that takes paths of images and returns thumbnails (JPEG or PNG files) by path.
+        Unreadable images are left out.
     """
 
     features: FeatureSet | None = None
@@ -151,7 +151,10 @@ def _sections(
     points: "Future[MapPoints | None] | None",
     predictions: Mapping[str, OutOfFoldPredictions],
 ) -> Iterator[Section]:
-    """Yield the sections in the order of the page. The feature maps wait for their points."""
+    """Yield the sections in the order of the page.
+
+    The section with the feature maps waits until the points of the maps are computed.
+    """
     in_section = set(options.audit.sentences) if options.audit is not None else set()
     below = [line for line in remarks if line not in in_section]
     caption = _caption(run, board, len(predictions))

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, PAPER, RULE = "#1a1c20", "#ffffff", "#dddddd"
-"""Colours of text and axes, of the background and of the grid. On the page, `inline` replaces
-these three by the colours of the reader's scheme."""
+"""Colours of text and axes, of the background and of the grid. On the page, `inline` replaces them
+by the colours of the reader's colour scheme."""
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b07d00", "#6f7fa0")
-"""Colours after Okabe and Ito, distinguishable for colour-blind readers. Each has a contrast of 3
-or more against white and against the dark background of the page; two of the original colours are
-darkened for that."""
+"""Colours after Okabe and Ito, which colour-blind readers can tell apart. Each has a contrast of 3
+or more against white and against the dark background of the page. Two of the original colours are
+darkened to reach this contrast."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*", "h")
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)))
 HATCHES = ("", "///", "\\\\\\", "xxx", "---", "|||")

@@ -18,14 +18,14 @@ STEP = 0.05
 
 @dataclass(frozen=True)
 class Bar:
-    """Value and interval of one entry or rate, with their places on the scale of a chart.
+    """Value and interval of one entry or rate, with their positions on the scale of a chart.
 
     Parameters
     ----------
     name, value, interval : str
-        Texts.
+        Name, and the value and the interval as text.
     place : float
-        Place of the value, in percent of the scale. NaN for an undefined value.
+        Position of the value, in percent of the scale. NaN for an undefined value.
     start, width : float
         Start and width of the interval, in percent of the scale. NaN without an interval.
     marked : bool
@@ -71,7 +71,7 @@ class Scale:
         self, name: str, value: float, ends: tuple[float, float], *, marked: bool = False,
         note: str = "",
     ) -> Bar:  # fmt: skip
-        """Place a value and its interval."""
+        """Return the bar of a value and its interval on this scale."""
         low, high = ends
         no_interval = math.isnan(low) or math.isnan(high)
         return Bar(
@@ -104,7 +104,7 @@ class Best:
     bars : sequence of Bar
         The best entries, best first.
     ends : (str, str)
-        Texts of the ends of the scale.
+        Values at the ends of the scale, as text.
     n_more : int
         Number of entries that have no bar.
     """
@@ -156,7 +156,7 @@ def _ends(board: Leaderboard, entry: str) -> tuple[float, float]:
 
 
 def _scale(metric: str, values: Sequence[float]) -> Scale:
-    """Return a scale that holds all defined values."""
+    """Return a scale that includes all defined values."""
     known = [value for value in values if math.isfinite(value)]
     least, most = METRICS[metric].bounds
     low = max(math.floor(round(min(known, default=0.0) / STEP, 6)) * STEP, least)

@@ -12,7 +12,7 @@ SMALL = 6
 
 @dataclass(frozen=True)
 class ConfusionCell:
-    """Images of one true class with one predicted class.
+    """Cell of a confusion matrix: the images of one true class with one predicted class.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ class ConfusionCell:
     percent, count : str
         Share and number as text. Empty if there are no images.
     tip : str
-        Description.
+        Sentence for the tooltip.
     is_correct : bool
         Whether the cell is on the diagonal.
     """
@@ -35,7 +35,7 @@ class ConfusionCell:
 
 @dataclass(frozen=True)
 class ConfusionTable:
-    """Confusion matrix.
+    """Confusion matrix of one entry.
 
     Parameters
     ----------

@@ -15,16 +15,16 @@ MAX_GRID = 16
 
 @dataclass(frozen=True)
 class BarGroup:
-    """Rates of one kind.
+    """Bars of the rates of one kind, such as all false positive rates.
 
     Parameters
     ----------
     title : str
-        Kind of the rates, and the class if it is the same for all.
+        Kind of the rates, and the class if all rates have the same class.
     is_error : bool
         Whether a lower rate is better.
     bars : sequence of Bar
-        Worst first.
+        Bars, worst rate first.
     """
 
     title: str
@@ -113,7 +113,7 @@ class RateGrid:
 
 
 def rate_chart(table: RateTable, entry: str) -> RateChart | RateGrid | None:
-    """Draw the rates of an entry. None if the entry has no rates."""
+    """Return the chart of the rates of an entry, or None if the entry has no rates."""
     rates = [rate for rate in table.entries.get(entry, ()) if not math.isnan(rate.rate)]
     if not rates:
         return None

@@ -85,7 +85,7 @@ def summarise(
 
 
 def _chart(run: Benchmark, board: Leaderboard, entry: str) -> RateChart | RateGrid | None:
-    """Draw the rates by source and generator. Without such a column, draw those of the classes."""
+    """Return the chart of the rates by source and generator, or by class without such a column."""
     if not run.outcomes or entry not in run.complete:
         return None
     table = board.rates

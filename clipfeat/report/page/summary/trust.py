@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from clipfeat.auditing.result import Audit
 
 CLEAR = "clear"
-"""Level without a leak and a warning. The other levels are `SEVERITIES`."""
+"""Level if there is neither a leak nor a warning. The other levels are `SEVERITIES`."""
 
 
 @dataclass(frozen=True)
 class TrustLine:
-    """One line of the statement.
+    """One line of the statement `Trust`.
 
     Parameters
     ----------
     level : str
         One of `SEVERITIES`, or `CLEAR`.
     term : str
-        What the line is about.
+        Topic of the line, such as ``"across folds"``.
     text : str
         Description.
     """
@@ -55,7 +55,7 @@ class Trust:
 
 
 def trust(run: Benchmark, board: Leaderboard, audit: "Audit | None") -> Trust:
-    """State how far the scores of a run can be trusted.
+    """Make the statement on how far the scores of a run can be trusted.
 
     Parameters
     ----------
@@ -85,9 +85,9 @@ def _rank(level: str) -> int:
 
 
 def _audit_lines(audit: "Audit | None") -> list[TrustLine]:
-    """List the checks of the audit by severity. The section of the audit has their sentences."""
+    """List the checks of the audit by severity. The audit section has the details."""
     if audit is None:
-        text = "leaks, duplicates, label errors and shortcuts such as file size were not searched"
+        text = "leaks, duplicates, label errors and shortcuts such as file size were not checked"
         return [TrustLine("warning", "no audit", text)]
     by_severity: dict[str, list[Finding]] = {}
     for finding in audit.findings:
@@ -119,7 +119,7 @@ def _count(n: int, name: str) -> str:
 
 
 def _duplicate_lines(run: Benchmark) -> list[TrustLine]:
-    """State how many test images have a near duplicate among the training images."""
+    """Return a line with the number of test images that have a near duplicate in training."""
     counts = run.about.get("near_duplicates") or {}
     if "separated" not in counts:
         return []

@@ -17,7 +17,7 @@ def check_groups(subject: Subject) -> list[Finding]:
     """
     groups, splits = subject.features.groups, subject.split
     if groups is None:
-        raise DataError("the files have no groups. Name a column with --group-col")
+        raise DataError("the files have no groups. Pass a column of groups with --group-col")
     known = (groups != "") & (splits != "")
     if len(np.unique(splits[known])) < 2:
         raise DataError("there are fewer than two splits")

@@ -89,8 +89,8 @@ def _shares(weights: Sequence[float] | None, n: int) -> NDArray[np.float64]:
         shares = np.asarray(weights, dtype=np.float64)
     if shares.shape != (n,) or not np.isfinite(shares).all() or (shares < 0).any():
         raise UsageError(
-            f"the vote has {n} members, got weights {weights}. Pass {n} numbers that are not "
-            "negative"
+            f"a vote of {n} members needs {n} weights that are not negative, got {weights}. Pass "
+            "one weight for each member"
         )
     if n and shares.sum() == 0:
         raise UsageError(f"all weights of the vote are 0, got {weights}. Pass a positive weight")

@@ -179,7 +179,7 @@ def _compare(loaded: Mapping[str, Benchmark], metric: str, report: Report) -> Co
     common = [key for key in rows[names[0]] if all(key in of_run for of_run in rows.values())]
     if not common:
         raise DataError(
-            f"no image was tested in all of {', '.join(names)}. Compare runs on the same images"
+            f"no image was tested in all runs ({', '.join(names)}). Compare runs on the same images"
         )
     labels = [[run.classes[run.y[rows[n][key]]] for key in common] for n, run in loaded.items()]
     for name, of_run in zip(names, labels, strict=True):
@@ -304,8 +304,8 @@ def _named_runs(runs: Runs, report: Report) -> dict[str, Benchmark]:
                  for i, run in enumerate(values, start=1)]  # fmt: skip
     if len(names) < 2 or len(set(names)) < len(names):
         raise UsageError(
-            f"a comparison needs two or more different runs, got {', '.join(names) or 'none'}. "
-            "Pass their results or folders"
+            "a comparison needs two or more runs with different names, got "
+            f"{', '.join(names) or 'none'}. Pass the results or the folders of the runs"
         )
     loaded = {}
     for done, (name, run) in enumerate(zip(names, values, strict=True)):

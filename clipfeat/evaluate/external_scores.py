@@ -64,7 +64,7 @@ class Scores:
                 f"The first of them is the score of {bad[0]}. Correct these scores"
             )
         if not self.values:
-            raise DataError(f"{self.name} has no scores. Give one row for each image")
+            raise DataError(f"{self.name} has no scores. Pass one score for each image")
 
     def __repr__(self) -> str:
         return f"Scores({self.name!r}, {len(self.values)} images)"
@@ -76,9 +76,10 @@ class Scores:
         Parameters
         ----------
         file : path
-            The file. Its header names the columns, for example ``path,score``. The usual names of
-            paths are those of a table of images. Other columns are ignored. Two columns without a
-            header are read as paths and scores.
+            The file. Its header names the columns, for example ``path,score``. The column of paths
+            may have the same names as in a table of images, and the column of scores the names in
+            `SCORE_NAMES`. Other columns are ignored. Two columns with other names, or without a
+            header, are read as paths and scores.
         name : str, optional
             Name of the entry. By default, the name of the file without its suffix.
 
@@ -239,8 +240,8 @@ def split_entries(clf: "str | Sequence[str | Scores]") -> tuple[str | list[str],
     names = [one.name for one in scores]
     if len(set(names)) < len(names):
         raise UsageError(
-            f"two files of scores have the same name, got {', '.join(names)}. Name them with "
-            "NAME=FILE"
+            f"two files of scores have the same name (names: {', '.join(names)}). Pass another "
+            "name with --scores NAME=FILE"
         )
     return [one for one in clf if isinstance(one, str)], scores
 
@@ -274,8 +275,8 @@ class ScoredEntries:
         clash = [one.name for one in scores if one.name in taken]
         if clash:
             raise UsageError(
-                f"the name {clash[0]!r} of scores is the name of a classifier or a vote. Choose "
-                "another name with NAME=FILE"
+                f"the scores cannot be named {clash[0]!r}, which is the name of a classifier or a "
+                "vote. Pass another name with --scores NAME=FILE"
             )
         matched = {one.name: one.probabilities(plan, choosing=choosing) for one in scores}
         scaled = frozenset(name for name, (_, is_scaled) in matched.items() if is_scaled)

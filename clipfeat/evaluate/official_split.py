@@ -35,7 +35,8 @@ class OfficialSplit(Protocol):
         Name of a column with the values ``"train"`` and ``"test"``, and optionally ``"val"``. The
         spellings of `clipfeat.features.official_parts.PART_NAMES` are accepted in any case.
     train_on_validation : bool
-        Train on the validation images too, and choose on inner folds of all these images.
+        Train on the validation images too. Thresholds and learned votes are then chosen on inner
+        folds of the training and validation images.
     repeats : int
         Number of repetitions, each with a different seed.
     """
@@ -192,7 +193,7 @@ def official_parts(features: FeatureSet, column: str) -> Parts:
 
 
 def _complete_parts(features: FeatureSet, column: str) -> Parts:
-    """Return the part of each row.
+    """Return the part of each row, and check that every row has one.
 
     Raises
     ------
@@ -250,5 +251,5 @@ def _check_classes(features: FeatureSet, train: RowMask, test: RowMask, column: 
     raise LabelError(
         f"the train images of column {column!r} have the classes {', '.join(sorted(trained))}"
         + (f", but the test images have {', '.join(missing)} too" if missing else "")
-        + ". Train on two or more classes, and on every class of the test"
+        + ". Train on two or more classes, and on every class of the test set"
     )

@@ -210,8 +210,8 @@ def learn_vote(
         n_classes = held_out[0].shape[1]
         if len(blend.classes_) < n_classes:
             raise UsageError(
-                f"stacking needs out-of-fold rows of all {n_classes} classes, but the rows have "
-                f"only {len(blend.classes_)}. Use another vote or more images"
+                f"stacking needs out-of-fold rows of all {n_classes} classes, but there are rows "
+                f"of only {len(blend.classes_)} classes. Use another vote or more images"
             )
 
         def stacked(members: Sequence[Probabilities]) -> Probabilities:

@@ -54,4 +54,4 @@ def test_formats(image_folder: Path) -> None:
 def test_mistakes(image_folder: Path) -> None:
     """Two different runs are needed."""
     assert_fails(clipfeat("compare", "images", "elsewhere"), 6, "no benchmark run")
-    assert_fails(clipfeat("compare", "images", "images"), 2, "two or more different runs")
+    assert_fails(clipfeat("compare", "images", "images"), 2, "runs with different names")

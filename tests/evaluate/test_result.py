@@ -46,7 +46,7 @@ def test_plots_have_names(run: Benchmark) -> None:
 def test_a_comparison_needs_two_runs(run: Benchmark, tmp_path: Path) -> None:
     """One run, or one name twice, is a usage error."""
     for runs in ([run], [tmp_path, tmp_path], []):
-        with pytest.raises(UsageError, match="two or more different runs"):
+        with pytest.raises(UsageError, match="two or more runs with different names"):
             compare(runs)
     with pytest.raises(UnknownNameError, match="did you mean roc_auc"):
         compare([run, run], "roc-auc")

@@ -10,16 +10,16 @@ from clipfeat.model.abstention import Abstention, check_images
 from clipfeat.zoo.fit_options import FitOptions
 
 ORIGINAL = "original"
-"""Name of the view that is the image itself. The other views are augmentations."""
+"""Name of the view that is the unchanged image. The other views are augmentations."""
 
 
 def check_enough_images(options: FitOptions, data: FeatureSet, held_out_for: str) -> None:
-    """Check before any fit that each class has enough images for the options.
+    """Check before any fit that each class has enough images for the prediction sets.
 
     Parameters
     ----------
     options : FitOptions
-        The option `abstain`.
+        Options of the fit. Only `abstain` is used.
     data : FeatureSet
         All labelled images.
     held_out_for : str

@@ -4,8 +4,8 @@ The result keeps the out-of-fold probabilities of the test rows, so votes, leade
 need no further fits. The decision threshold and the learned votes of a fold are chosen on the
 training rows of the fold, from out-of-fold probabilities of these rows. To compute these
 probabilities, each classifier is fitted three more times, each time on two thirds of the training
-rows. A run with thresholds or learned votes therefore takes about three times as long. The same is
-true for a bag, because each of the three fits is a whole bag.
+rows. A run with thresholds or learned votes therefore takes about three times as long. This also
+holds for bagging, because each of the three fits then fits all models of a bag.
 """
 
 from collections.abc import Sequence

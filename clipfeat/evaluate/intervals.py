@@ -54,7 +54,7 @@ def interval(
     error : float
         Its standard error.
     size : SampleSize
-        Size of the test.
+        Numbers of tested units and files.
     alpha : float
         One minus the confidence level.
 

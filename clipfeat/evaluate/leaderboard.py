@@ -66,8 +66,8 @@ class Leaderboard:
     gains : sequence of Gain
         Difference between each vote and the best single classifier.
     pivots : sequence of Pivot
-        Tables of scores by fold, by number of training images or by value of the column that the
-        protocol `Matrix` trains on. The protocol determines which tables there are.
+        Tables of scores by held-out value, by number of training images, or by training and test
+        value. They depend on the protocol. See `clipfeat.evaluate.pivots.pivots`.
     notes : sequence of str
         Sentences on the meaning of spreads, intervals and ranks.
     positive : str

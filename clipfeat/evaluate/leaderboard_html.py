@@ -14,7 +14,7 @@ _NOWRAP = ' style="text-align:left;vertical-align:top;white-space:nowrap"'
 
 
 def leaderboard_html(board: "Leaderboard") -> str:
-    """Return a table with the best value of each metric in bold, and a picture of the intervals.
+    """Return an HTML table with the best values in bold, and a picture of the intervals.
 
     Columns without a value are left out. A wide table scrolls in its own box.
     """

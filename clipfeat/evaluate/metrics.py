@@ -101,7 +101,7 @@ def _mean(by_class: Sequence[Values], n_draws: int) -> Values:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """True and false positives at every threshold, in descending order.
+    """True and false positives at every threshold, with the thresholds in descending order.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Small tables of a run's scores: entries against folds, training sizes, or training values."""
+"""Small tables of a run's scores by held-out value, training size, or training and test value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

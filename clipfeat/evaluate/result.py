@@ -213,7 +213,7 @@ class Benchmark:
         Parameters
         ----------
         folder : path
-            A new or empty folder, or the folder of the run's cell cache.
+            A new or empty folder, or a folder that holds only ``cells/``, the cache of the run.
         board : Leaderboard, optional
             Leaderboard to write. By default, ``leaderboard()``.
         page : PageOptions, optional

@@ -216,9 +216,10 @@ def _check_negatives(plan: Plan, max_fpr: float, specs: Sequence[CellSpec]) -> N
 
 
 def _few_groups(plan: Plan, names: Sequence[str], options: FitOptions) -> dict[str, int]:
-    """Return the smallest number of training groups, if it is below `MIN_GROUPS`.
+    """Return ``few_groups``, the smallest number of groups in a training set.
 
-    The result is empty if no classifier is calibrated.
+    The result is empty if this number is `MIN_GROUPS` or more, if there are no groups, or if no
+    classifier is calibrated.
     """
     groups = plan.features.split_groups
     calibrates = options.calibrate != "none" or any(

@@ -16,9 +16,9 @@ MAX_QUERIES = 2_000
 def separated_duplicates(features: FeatureSet, trials: Sequence[Trial]) -> dict[str, int]:
     """Count the test images with a near duplicate in the training rows of their fold.
 
-    Scores of such images are too high, because a classifier may recognise the duplicate. Identical
-    images are never separated. The definition of near duplicates and the cost of the search are in
-    `clipfeat.features.near_duplicates`.
+    The scores of such images may be too high, because a classifier may recognise the duplicate.
+    Identical images are never separated. The definition of near duplicates and the cost of the
+    search are in `clipfeat.features.near_duplicates`.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ def spread_text(mean: float, spread: float) -> str:
 
 
 def spread_over(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Name the scores over which a leaderboard averages tidy rows.
+    """Name the items over which a leaderboard averages, such as ``"folds"``.
 
     Examples
     --------

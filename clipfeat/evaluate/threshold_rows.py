@@ -7,8 +7,8 @@ example, the network ``"mlp"`` exceeded a bound of 5 % in 18 % of draws with out
 Such a classifier is fitted on one part of the training rows, and its threshold is chosen on the
 other part. It is not fitted again on all rows (Tong, Feng and Li 2018). The same method is used
 after a parameter search, because the search finds other parameters in each training set. It is
-also used for calibrated trees and for calibrations that were not measured. The prediction sets of a
-model that abstains assume the same of all classes, and are calibrated in the same way.
+also used for calibrated trees and for calibrations that were not measured. Prediction sets rely on
+the same assumption for every class, and are calibrated in the same way.
 """
 
 from collections.abc import Collection
@@ -53,7 +53,7 @@ def holds_out(names: Collection[str], options: FitOptions) -> bool:
 def threshold_rows(features: FeatureSet, train: Rows, options: FitOptions, seed: int) -> Rows:
     """Choose the training rows that a fit leaves out, without splitting groups.
 
-    Half of the rows are left out, or a smaller part if it has enough negatives (see `ENOUGH`).
+    Half of the rows are left out, or a smaller part if it has enough images (see `ENOUGH`).
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def threshold_rows(features: FeatureSet, train: Rows, options: FitOptions, seed:
         n_parts = min(n_parts, max(n_files // (ENOUGH * n), 2))
     groups = features.split_groups
     parts = inner_folds(y, None if groups is None else groups[train], n_parts, seed)
-    # If the parts have enough negatives on average, the part with the most negatives has enough.
+    # If the parts have enough images on average, the part with the most images has enough.
     shares = [
         min(len(np.unique(files[part][y[part] == code])) / n for code, n in needed.items())
         for _, part in parts

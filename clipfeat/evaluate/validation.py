@@ -72,7 +72,7 @@ def on_validation(run: "Benchmark") -> OnValidation:
 
 
 def where_chosen(run: "Benchmark") -> str:
-    """Return where the thresholds of a run are chosen, for the end of a sentence."""
+    """Return a phrase for where the thresholds of a run are chosen, to end a sentence."""
     return "on the val images" if run.about.get("validation") else "inside each training set"
 
 

@@ -12,22 +12,27 @@ CSV = "text/csv; charset=utf-8"
 
 
 class ImageAnswer(BaseModel):
-    """Prediction for one image, or the reason for which there is none."""
+    """Prediction for one image, or the reason why it has none."""
 
     name: str = Field(description="Name of the file, or the URL.")
-    predicted: str | None = Field(description="The predicted class. Null if it is unknown.")
+    predicted: str | None = Field(
+        description="The predicted class. Null if the image could not be predicted."
+    )
     probabilities: dict[str, float] | None = Field(
         description="Probability of each class. Null if the image could not be predicted."
     )
     is_unsure: bool | None = Field(
-        description="Whether the model abstains. Null if it never does, or for a failure."
+        description="Whether the model abstains on this image. Null if the model never abstains or "
+        "the image could not be predicted."
     )
     is_training: bool = Field(description="Whether the model was fitted on this image.")
-    error: str | None = Field(description="Why the image, or a part of it, could not be read.")
+    error: str | None = Field(
+        description="Why the image, or a part of it, could not be predicted. Null without an error."
+    )
 
 
 class Answers(BaseModel):
-    """Predictions for the images of a request, in their order."""
+    """Predictions for the images of a request, in the order of the request."""
 
     classes: list[str] = Field(description="Names of the classes.")
     threshold: float | None = Field(
@@ -38,7 +43,7 @@ class Answers(BaseModel):
 
 
 class Refusal(BaseModel):
-    """The reason for which a request was refused."""
+    """The reason why the server refused a request."""
 
     detail: str
 

@@ -1,4 +1,4 @@
-"""The routes for programs: predictions, the model, and the state of the server."""
+"""Routes of the HTTP API: predictions, the model, and the state of the server."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -50,18 +50,22 @@ BODY = {
 REFUSALS: Mapping[int | str, dict[str, Any]] = {
     400: {"model": Refusal, "description": "The request is not valid HTTP or not valid UTF-8."},
     401: {"model": Refusal, "description": "The token is missing or wrong."},
-    403: {"model": Refusal, "description": "URLs, or requests of another origin, are refused."},
+    403: {
+        "model": Refusal,
+        "description": "The request has URLs, which this server does not download, or it comes "
+        "from another origin.",
+    },
     408: {"model": Refusal, "description": "The request took too long to arrive."},
     413: {"model": Refusal, "description": "The request has too many bytes or images."},
     415: {"model": Refusal, "description": "The body is neither a form nor JSON."},
-    421: {"model": Refusal, "description": "The host name is not one of this server."},
+    421: {"model": Refusal, "description": "The Host header does not name this server."},
     422: {"description": "The request is malformed or has no images."},
     429: {
         "model": Refusal,
         "description": "The queue is full.",
         "headers": {
             "Retry-After": {
-                "description": "Seconds until a new attempt is useful.",
+                "description": "Estimated seconds until the queue has space.",
                 "schema": {"type": "integer"},
             }
         },
@@ -85,10 +89,11 @@ async def predict(
         Query(description="Format of the answer. The default follows the Accept header."),
     ] = None,
 ) -> Response:
-    """Return one result for each image, in their order, also for images that cannot be read.
+    """Return one result for each image, in the order of the request.
 
-    The probabilities are those of `clipfeat predict`. CSV has its columns, and texts that a
-    spreadsheet would run as formulas start with an apostrophe.
+    The result of an unreadable image holds the error. The probabilities and the columns of the CSV
+    are the same as those of `clipfeat predict`. In the CSV, an apostrophe precedes each text that a
+    spreadsheet would run as a formula.
 
     Example: curl -F files=@image.jpg http://127.0.0.1:8000/predict
     """
@@ -202,7 +207,7 @@ class Health(BaseModel):
     """State of the server."""
 
     status: Literal["ok"]
-    queued: int = Field(description="Number of images that wait or are processed.")
+    queued: int = Field(description="Number of images that are waiting or being processed.")
 
 
 @router.get("/health", summary="Check that the server answers")

@@ -1,4 +1,4 @@
-"""The application of ``clipfeat serve``: the routes for programs, and the page."""
+"""FastAPI application of ``clipfeat serve``: the HTTP API and the page."""
 
 from fastapi import FastAPI
 
@@ -16,7 +16,7 @@ PUBLIC = frozenset({"/health"})
 def create_app(
     serving: Serving, *, token: str | None = None, hosts: frozenset[str] = frozenset()
 ) -> FastAPI:
-    """Make the application of a server.
+    """Create the FastAPI application of a server.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def create_app(
     token : str, optional
         The token that requests must have.
     hosts : frozenset of str
-        Names of the server, as in `clipfeat.web.access.Access`.
+        Further host names of the server, as in `clipfeat.web.access.Access`.
 
     Returns
     -------

@@ -1,10 +1,12 @@
 """Dynamic batching: images of all requests are predicted together.
 
 Threads decode the images. One thread per encoder worker takes the decoded images, encodes them as a
-batch and predicts. If fewer images are decoded than a batch holds, the thread waits up to
-`WAIT_SECONDS` for images that are being decoded, and not at all if there are none.
+batch and predicts. If the decoded images do not fill a batch, this thread waits up to
+`WAIT_SECONDS` for images that are still being decoded. It does not wait if no image is being
+decoded.
 
-The queue is bounded: images that wait or are processed are counted, and further ones are refused.
+The queue is bounded: while it contains `capacity` images that are waiting or being processed, new
+images are refused.
 """
 
 import logging
@@ -32,7 +34,7 @@ AVERAGE = "mean"
 
 
 class QueueFullError(ClipfeatError):
-    """Refusal of images, because the queue is full.
+    """Error when the queue has no space for new images.
 
     Parameters
     ----------
@@ -47,20 +49,22 @@ class QueueFullError(ClipfeatError):
 
 @dataclass(frozen=True)
 class Answer:
-    """The prediction of one image, or the reason for which there is none.
+    """The prediction for one image, or the reason why it has none.
 
     Parameters
     ----------
     predicted : str
-        Name of the predicted class. Empty if the image cannot be read.
+        Name of the predicted class. Empty if there is no prediction.
     probabilities : tuple of float
-        Probabilities of the classes. Empty if the image cannot be read.
+        Probabilities of the classes. Empty if there is no prediction.
     error : str
-        The reason. Empty if there is a prediction.
+        Why the image, or a part of it such as a face, could not be predicted. Empty without an
+        error.
     is_training : bool
         Whether the model was fitted on this image.
     is_unsure : bool, optional
-        Whether the model abstains. None if it never does, or if the image cannot be read.
+        Whether the model abstains on this image. None if the model never abstains, or if there is
+        no prediction.
     """
 
     predicted: str = ""
@@ -82,8 +86,8 @@ class _Job:
 class Batcher:
     """Queue of images with the threads that predict them.
 
-    The batcher is a context manager. On exit, the images in the queue are predicted first, unless
-    an exception ends the block.
+    The batcher is a context manager. On exit, it first predicts the images in the queue, unless an
+    exception ended the ``with`` block.
 
     Parameters
     ----------
@@ -92,7 +96,7 @@ class Batcher:
     encoders : ModelEncoders
         The model's encoders.
     capacity : int
-        Maximum number of images that wait or are processed.
+        Maximum number of images that are waiting or being processed.
     n_threads : int, optional
         Number of threads that decode. None uses one more than the machine has cores.
     """
@@ -139,7 +143,7 @@ class Batcher:
 
     @property
     def n_queued(self) -> int:
-        """Number of images that wait or are processed."""
+        """Number of images that are waiting or being processed."""
         return self._n_queued
 
     def check_space(self, n_images: int = 1) -> None:
@@ -162,13 +166,13 @@ class Batcher:
         Returns
         -------
         list of Future
-            The answer of each image, in the same order. A future that is cancelled before its image
-            is decoded saves the work.
+            The answer for each image, in the same order. If a future is cancelled before its image
+            is decoded, the image is skipped.
 
         Raises
         ------
         QueueFullError
-            If the queue has no space for all of them. None is added then.
+            If the queue has no space for all images. In this case, it adds none of them.
         """
         jobs = [_Job(f"{next(self._numbers):012d}", data) for data in images]
         with self._changed:
@@ -215,7 +219,10 @@ class Batcher:
                 job.future.set_result(answer)
 
     def _next_batch(self) -> list[tuple[_Job, PreparedImage]]:
-        """Wait for decoded images and take a batch. It is empty if the batcher closes."""
+        """Wait for decoded images and take a batch.
+
+        The batch is empty if the batcher is closing and no image is left.
+        """
         with self._changed:
             while True:
                 self._changed.wait_for(lambda: self._decoded or self._is_closing)
@@ -272,13 +279,13 @@ class Batcher:
 
 
 def _failure(image: PreparedImage) -> str:
-    """Return the reason for which an image cannot be encoded, as in the table of predictions."""
+    """Return why an image cannot be encoded, as in the table of predictions, or an empty text."""
     failures = (result for result in image.results if isinstance(result, Failure))
     return next((f"{failure.reason}: {failure.message}" for failure in failures), "")
 
 
 def _reason(error: Exception) -> str:
-    """Return the reason for the client. An unexpected error is logged, and its text stays here."""
+    """Return the reason for the client. The text of an unexpected error is only logged."""
     if isinstance(error, ClipfeatError):
         return f"{type(error).__name__}: {error}"
     logging.getLogger("clipfeat.serving").exception("an unexpected error")

@@ -1,4 +1,4 @@
-"""Decoding in the isolated processes, with a limit on the pixels."""
+"""Decoding in isolated child processes, with a limit on the number of pixels."""
 
 import struct
 from collections.abc import Iterator
@@ -16,7 +16,9 @@ ISOLATION = Isolation("clipfeat.serving.decoding:decode_limited", seconds=30.0, 
 
 
 def decode_limited(request: bytes, buffer: RGB = NO_BUFFER, least_side: int = 0) -> Decoded:
-    """Decode an image that follows its limit of pixels. See `clipfeat.images.decode.decode`.
+    """Decode the image of a request, which starts with the maximum number of pixels.
+
+    For `buffer` and `least_side`, see `clipfeat.images.decode.decode`.
 
     Raises
     ------
@@ -25,7 +27,7 @@ def decode_limited(request: bytes, buffer: RGB = NO_BUFFER, least_side: int = 0)
     """
     (limit,) = _LIMIT.unpack_from(request)
     data = request[_LIMIT.size :]
-    if limit < MAX_PIXELS:  # `decode` checks this number
+    if limit < MAX_PIXELS:  # `decode` itself checks MAX_PIXELS
         header = read_header(data)
         n_pixels = header.width * header.height
         if n_pixels > limit:

@@ -1,7 +1,7 @@
 """The encoders of a model, opened once, which encode images from several threads.
 
 Images are read, decoded, encoded and joined by the same functions as in `clipfeat.predict`, so the
-features are the same. Each image is decoded once for all encoders that take it in the same size.
+features are the same. Each image is decoded once for all encoders that need the same decoded size.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from clipfeat.spec import EncoderSpec
 
 MANY = 10**6
-"""Number of images for which encoders are opened, so that the fastest runtime is chosen."""
+"""Number of images to expect, for `open_encoder`. For many images, it picks the fastest runtime."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

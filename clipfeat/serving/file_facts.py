@@ -1,4 +1,4 @@
-"""Facts about an image file: format, size, EXIF, XMP and texts. The pixels are not judged.
+"""Facts about an image file, but not about its pixels: format, size, EXIF, XMP and embedded texts.
 
 `read_facts` runs in a child process of `clipfeat.images.isolated`, because the files come from
 strangers.
@@ -24,13 +24,13 @@ from clipfeat.serving.source_types import SourceType
 FACTS = Isolation(
     "clipfeat.serving.file_facts:read_facts", seconds=10.0, wall_seconds=60.0, memory=2**30
 )
-"""The reader of facts and its limits."""
+"""The function that reads the facts in a child process, with its limits."""
 MAX_XMP = 2**20
 """Maximum size of an XMP packet in bytes."""
 MAX_TEXT = 2000
 """Maximum length of a text. Longer texts are shortened."""
 MAX_TEXTS = 24
-"""Maximum number of texts of a file."""
+"""Maximum number of metadata values of a file."""
 MAX_SOURCE_TYPES = 8
 """Maximum number of digital source types of a file."""
 
@@ -73,7 +73,7 @@ class FileFacts:
     jpeg_tables : str
         Quantisation of a JPEG, as in `clipfeat.images.header.Header`.
     metadata : mapping of str to str
-        Values of EXIF, XMP and texts of the file, by title. They are not trusted.
+        Values from EXIF, XMP and embedded texts, by title. They are not trusted.
     source_types : sequence of SourceType
         Digital source types that the XMP states.
     """
@@ -128,7 +128,7 @@ def read_facts(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     Returns
     -------
     Decoded
-        A single pixel. The attribute ``format`` is the facts as JSON.
+        An image of one pixel, whose attribute ``format`` holds the facts as JSON.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Keeping uploaded images in a folder. Only ``--keep`` does this."""
+"""Storage of uploaded images in a folder, which only ``--keep`` enables."""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -10,16 +10,17 @@ _SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 
 
 def keep(data: bytes, name: str, folder: Path) -> Path:
-    """Write an image into a folder. Its name is its content hash and its suffix.
+    """Save an image in a folder, named by its content hash and its suffix.
 
-    An image that is sent again with the same suffix is kept once.
+    If an image is sent again with the same suffix, it is saved only once.
 
     Parameters
     ----------
     data : bytes
         The file.
     name : str
-        The name that the client gave. Only a plain suffix is taken from it.
+        The name that the client sent. Only its suffix is used, and only if the suffix has 1 to 5
+        letters or digits.
     folder : Path
         The folder.
 

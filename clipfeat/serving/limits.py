@@ -1,4 +1,4 @@
-"""Limits of the server."""
+"""Limits on the requests, the images and the queue of the server."""
 
 from dataclasses import dataclass, fields
 
@@ -20,10 +20,10 @@ class ServingLimits:
     max_request_mb : int
         Maximum size of a request, in MiB.
     max_pixels : int, optional
-        Maximum number of pixels of an image. None is the limit of all images, in
-        `clipfeat.images.decode`, which cannot be exceeded.
+        Maximum number of pixels of an image. It cannot exceed the general limit ``MAX_PIXELS`` of
+        `clipfeat.images.decode`, which is also the default.
     queue : int
-        Maximum number of images that wait or are processed.
+        Maximum number of images that are waiting or being processed.
     timeout : float
         Maximum time for each of three steps, in seconds: receiving a request, downloading an image,
         and predicting.
@@ -31,7 +31,7 @@ class ServingLimits:
     Raises
     ------
     UsageError
-        If a limit is not positive, or if a request may have more images than the queue.
+        If a limit is not positive, or if `max_files` is larger than `queue`.
     """
 
     max_files: int = 64

@@ -34,8 +34,9 @@ class Metrics:
             buckets=SECONDS, registry=self._registry,
         )  # fmt: skip
         queued = Gauge(
-            "clipfeat_queued_images", "Images that wait or are processed.", registry=self._registry
-        )
+            "clipfeat_queued_images", "Images that are waiting or being processed.",
+            registry=self._registry,
+        )  # fmt: skip
         queued.set_function(lambda: batcher.n_queued)
         batches = Gauge("clipfeat_batches", "Encoded batches so far.", registry=self._registry)
         batches.set_function(lambda: batcher.n_batches)

@@ -1,8 +1,8 @@
 """Occlusion maps: the regions of an image on which a verdict depends.
 
-Each cell of a grid over the image is covered in turn (Zeiler and Fergus 2014, arXiv 1311.2901). The
-map holds by how much this lowers the probability of the predicted class. A map describes the model.
-It does not show which parts of an image are generated.
+Each cell of a grid over the image is covered in turn (Zeiler and Fergus 2014, arXiv 1311.2901). For
+each cell, the map holds the decrease of the probability of the predicted class. A map describes the
+model. It does not show which parts of an image are generated.
 """
 
 import json
@@ -37,7 +37,7 @@ class OcclusionMap:
     predicted : str
         Name of the class that is predicted for the whole image.
     drops : ndarray of shape (n_rows, n_columns)
-        For each cell, by how much covering it lowers the probability of `predicted`.
+        Decrease of the probability of `predicted` when only this cell is covered.
     """
 
     predicted: str
@@ -50,7 +50,7 @@ class OcclusionMap:
 
     @property
     def strongest_place(self) -> str:
-        """Where the cell is that lowers the probability most, such as ``"top left"``."""
+        """Position of the cell with the largest drop, such as ``"top left"``."""
         row, column = np.unravel_index(int(self.drops.argmax()), self.drops.shape)
         n_rows, n_columns = self.drops.shape
         places = (
@@ -110,7 +110,7 @@ def occlusion_map(model: Model, features: FeatureSet, width: int, height: int) -
     model : Model
         The fitted model.
     features : FeatureSet
-        Features of the views `occlusion_views` of one image.
+        Features of one image in the views of `occlusion_views`.
     width, height : int
         Size of the image in pixels.
 
@@ -119,7 +119,7 @@ def occlusion_map(model: Model, features: FeatureSet, width: int, height: int) -
     DecodeError
         If one of the views has no features. The message gives the reason.
     UsageError
-        If the model uses faces, because the views are then those of the faces.
+        If the model encodes faces, because each view would then show a face.
     """
     check_whole_images(model)
     rows = {path.rpartition("#")[2]: i for i, path in enumerate(features.paths.tolist())}
@@ -148,5 +148,5 @@ def check_whole_images(model: Model) -> None:
 
 
 def _third(index: int, n: int) -> int:
-    """Return the third of an axis, from 0 to 2, that holds the middle of a cell."""
+    """Return which third of an axis (0, 1 or 2) contains the middle of a cell."""
     return int(3 * (index + 0.5) / n)

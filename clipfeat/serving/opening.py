@@ -1,4 +1,4 @@
-"""Opening of a model for a server."""
+"""Open a model for a server, with its encoders and its queue."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,12 +35,12 @@ def open_serving(
 ) -> Iterator[Serving]:
     """Open the encoders and the queue of a server, and predict one image to warm them up.
 
-    At the end, the images in the queue are predicted before everything closes.
+    On exit, the images in the queue are predicted before the queue and the encoders close.
 
     Parameters
     ----------
     model : Model
-        A model with encoders. Several encoders are possible.
+        A model with one or more encoders.
     limits : ServingLimits
         Limits of requests and of the queue.
     weights, face_weights, device, resources
@@ -78,7 +78,7 @@ def open_serving(
         with Batcher(model, encoders, limits.queue, n_threads) as batcher:
             noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
             for future in batcher.submit([ppm(noise)] * encoders.n_workers):
-                future.result()  # a model that needs faces finds none
+                future.result()  # for a model of faces, this is an answer with an error
             with PageParts(model, encoders, training) as parts:
                 yield Serving(
                     model, encoders, batcher, limits, parts, allow_remote=allow_remote, keep=keep

@@ -1,7 +1,7 @@
-"""The page of verdicts: drop an image, and see its verdict with the evidence for and against it.
+"""Web page that shows the verdict on an image, with the evidence for and against it.
 
 The browser sends an image once for the verdict, and again for each slow part of the page. The
-server keeps nothing between these requests.
+server has no memory of an image between these requests.
 """
 
 from collections.abc import Awaitable, Callable
@@ -47,13 +47,13 @@ class PageQueue:
             (upload,) = await read_uploads(request, one_file, hold)
             if upload.error or upload.is_url:
                 return serving.parts.problem(upload.name, upload.error or "expected a file")
-            # An upload that arrives slowly takes no place.
+            # A slow upload is counted only once it is complete, so it does not fill the queue.
             self._check()
             self._n += 1
             try:
                 if part is PageParts.verdict:
                     await serving.keep([upload])
-                # A server that ends does not wait for a part that hangs.
+                # A server that shuts down does not wait for a part that hangs.
                 return await to_thread.run_sync(
                     part, serving.parts, upload.name, upload.data,
                     limiter=self._limiter, abandon_on_cancel=True,

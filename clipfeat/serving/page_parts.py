@@ -1,6 +1,6 @@
-"""The parts of the page, each made from the bytes of an image.
+"""The parts of the page as HTML, each rendered from the bytes of an image.
 
-The verdict comes first. The browser then asks for the other parts, one after the other.
+The browser requests the verdict first, and then the other parts, one after the other.
 """
 
 import json
@@ -30,7 +30,7 @@ from clipfeat.web.pages import page_templates
 MAX_CLASSES = 5
 """Maximum number of classes whose probabilities are shown."""
 SLOW_SECONDS = 30.0
-"""If an occlusion map takes longer, it is computed only on request."""
+"""If an occlusion map is estimated to take longer, it is computed only on request."""
 NO_INFLUENCE = 0.005
 """Smallest change of a probability that an occlusion map describes."""
 
@@ -40,8 +40,8 @@ Html = str
 class PageParts:
     """The parts of the page for one model.
 
-    The object is a context manager. On exit, the processes that read file facts are ended. Several
-    threads may use it concurrently.
+    The object is a context manager. On exit, it ends the child processes that read the facts about
+    files. Several threads may use the object concurrently.
 
     Parameters
     ----------
@@ -63,7 +63,8 @@ class PageParts:
         self._facts, self._manifests = IsolatedDecoder(FACTS), IsolatedDecoder(MANIFESTS)
         self._processes = ExitStack()
         self._templates = page_templates("clipfeat.serving")
-        self._seconds = inf  # of the fastest verdict so far, because the first ones take longer
+        # The time of the fastest verdict so far. The first verdicts take longer than later ones.
+        self._seconds = inf
 
     def __enter__(self) -> Self:
         self._processes.enter_context(self._facts)
@@ -86,7 +87,7 @@ class PageParts:
         max_bytes : int
             Maximum size of an image file, so that the page does not send larger ones.
         keeps_images : bool
-            Whether the server keeps the images, which the page then says.
+            Whether the server stores the images. The page informs its users about this.
         """
         return self._render(
             "verdict_page.html.j2",
@@ -161,7 +162,7 @@ class PageParts:
         )
 
     def facts(self, name: str, data: bytes) -> Html:
-        """Render the facts about the file, with its C2PA manifest."""
+        """Render the facts about the file, including its C2PA manifest."""
         facts = file_facts(data, self._facts)
         manifest, problem = None, ""
         try:
@@ -233,9 +234,9 @@ def _member_mark(model: Model, predicted: str) -> float | None:
 
 
 def _row(name: str, verdict: Verdict) -> str:
-    """Return the image's row in the table of the session as JSON.
+    """Return the row of an image in the page's table of the session, as JSON.
 
-    The columns are those of the table that ``clipfeat predict`` writes.
+    The table has the same columns as the one that ``clipfeat predict`` writes.
     """
     unsure = {} if verdict.plausible is None else {"unsure": verdict.is_unsure}
     of_class = {f"p_{one}": p for one, p in verdict.probabilities.items()}

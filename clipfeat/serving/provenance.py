@@ -28,7 +28,7 @@ from clipfeat.serving.source_types import SourceType
 MANIFESTS = Isolation(
     "clipfeat.serving.provenance:read_manifest", seconds=10.0, wall_seconds=60.0, memory=2 * 2**30
 )
-"""The reader of manifests and its limits."""
+"""The function that reads a manifest in a child process, with its limits."""
 OFFLINE = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": False},
 }
@@ -60,7 +60,7 @@ class Manifest:
     source_types : sequence of SourceType
         Digital source types that the actions state.
     problems : sequence of str
-        Failed checks, in words of the library.
+        Failed checks, in the words of c2pa-python.
     """
 
     is_valid: bool
@@ -126,8 +126,8 @@ def read_manifest(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     Returns
     -------
     Decoded
-        A single pixel. The attribute ``format`` holds the fields of `Manifest` as JSON, or
-        ``"null"``.
+        An image of one pixel, whose attribute ``format`` holds the fields of `Manifest` as JSON, or
+        ``"null"`` if there is no manifest.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def read_manifest(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
 
 
 def _summary(store: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a `Manifest`, with the source types as addresses."""
+    """Return the fields of a `Manifest`, with the source types as URIs."""
     manifests = store.get("manifests") or {}
     active = manifests.get(store.get("active_manifest")) or {}
     infos = active.get("claim_generator_info") or []

@@ -1,8 +1,8 @@
-"""Downloading images from addresses that a client names.
+"""Download images from URLs that a client sends.
 
-Only public addresses of web servers are allowed. A client could otherwise use this server to reach
-machines of its network. The address is checked when the connection is made, so a name or a
-redirection that leads to a private address is refused, too.
+Only public addresses are allowed. Otherwise, a client could reach private machines in the network
+of this server. The IP address is checked when the connection is made, so host names and redirects
+that lead to a private address are refused too.
 """
 
 import socket
@@ -18,7 +18,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 class PrivateAddressError(OSError):
-    """Address that is not public."""
+    """Error for an address that is not public."""
 
 
 def download(url: str, max_bytes: int, seconds: float) -> bytes:
@@ -27,7 +27,7 @@ def download(url: str, max_bytes: int, seconds: float) -> bytes:
     Parameters
     ----------
     url : str
-        An address of ``http`` or ``https``.
+        A URL of ``http`` or ``https``.
     max_bytes : int
         Maximum size of the file.
     seconds : float
@@ -36,7 +36,8 @@ def download(url: str, max_bytes: int, seconds: float) -> bytes:
     Raises
     ------
     ReadError
-        If the address is not allowed, if the server does not answer, or if the file is too large.
+        If the URL is not allowed, if its server does not answer in time, or if the file is missing,
+        empty or too large.
     """
     from upath import UPath
 
@@ -44,7 +45,7 @@ def download(url: str, max_bytes: int, seconds: float) -> bytes:
 
     address = as_url(url)
     protocol = address.partition("://")[0]
-    # fsspec reads other files for chained addresses, such as zip://a::http://host/b.zip.
+    # fsspec opens other files for chained URLs, such as zip://a::http://host/b.zip.
     if protocol not in WEB or "::" in address or "#" in address:
         raise ReadError("the address is not a plain URL of http or https")
     try:
@@ -73,12 +74,12 @@ async def _client(**kwargs: Any) -> Any:
 
 
 def public_socket(address: Any) -> socket.socket:
-    """Make a socket for a connection, if its address is public.
+    """Create a socket for a connection, if its address is public.
 
     Parameters
     ----------
     address : tuple
-        The family, type, protocol, name and address of `socket.getaddrinfo`.
+        One result of `socket.getaddrinfo`: the family, type, protocol, name and address.
 
     Raises
     ------
@@ -94,7 +95,7 @@ def public_socket(address: Any) -> socket.socket:
 
 
 def is_public(host: str) -> bool:
-    """Return whether an address is one of the public internet.
+    """Return whether an IP address belongs to the public internet.
 
     Examples
     --------
@@ -114,7 +115,7 @@ def is_public(host: str) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the reason of a failed download, without the parts that describe this network."""
+    """Return the reason of a failed download, without details about this server's network."""
     cause: BaseException | None = error
     while cause is not None:
         if NOT_PUBLIC in str(cause):

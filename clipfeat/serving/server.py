@@ -1,4 +1,4 @@
-"""What the routes of a server share: the model, its encoders, the queue and the limits."""
+"""Objects that the routes of a server share: the model, its encoders, the queue and the limits."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,9 @@ N_DOWNLOADS = 8
 
 
 class Serving:
-    """A server's model and everything that predicts with it. Routes get it with `serving_of`.
+    """The model of a server, with its encoders, its queue and its limits.
+
+    Routes obtain this object with `serving_of`.
 
     Parameters
     ----------
@@ -42,7 +44,7 @@ class Serving:
     parts : PageParts
         The parts of the page.
     allow_remote : bool
-        Whether clients may name URLs.
+        Whether clients may send URLs of images.
     keep : Path, optional
         Folder in which uploaded images are kept.
     """
@@ -76,8 +78,9 @@ class Serving:
         Yields
         ------
         callable
-            Adds a number of bytes. It raises `QueueFullError` if all requests together take too
-            much memory, and an `HTTPException` with status 413 if this request alone does.
+            Function that adds a number of bytes to the count. It raises `QueueFullError` if all
+            requests together take too much memory, and an `HTTPException` with status 413 if this
+            request alone does.
         """
         n_held = 0
 
@@ -118,7 +121,7 @@ class Serving:
                 await asyncio.wait(pending, timeout=self.limits.timeout)
         finally:
             for one in pending:
-                one.cancel()  # no effect on an answer
+                one.cancel()  # has no effect on a finished future
         return [
             one if isinstance(one, Answer) else _result(one, self.limits.timeout) for one in waiting
         ]
@@ -136,8 +139,8 @@ class Serving:
     async def downloaded(
         self, uploads: Sequence[Upload], hold: Callable[[int], None]
     ) -> list[Upload]:
-        """Download the images whose URLs a client has sent. `hold` is that of `holding`."""
-        # If a download is refused, the others end before `holding` gives their bytes back.
+        """Download the images whose URLs a client has sent. `hold` comes from `holding`."""
+        # If `hold` refuses one download, the others end before `holding` subtracts their bytes.
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._downloaded(one, hold)) for one in uploads]

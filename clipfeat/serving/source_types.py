@@ -38,7 +38,7 @@ class SourceType:
     Parameters
     ----------
     code : str
-        Code of the IPTC vocabulary, or another text of the file.
+        Code of the IPTC vocabulary. If the code is unknown, the text in the file.
     origin : str
         Part of the file that states it, such as ``"XMP"``.
     """
@@ -48,7 +48,7 @@ class SourceType:
 
     @classmethod
     def from_uri(cls, uri: str, origin: str) -> "SourceType":
-        """Make a source type from the address of a code.
+        """Create a source type from the URI of a code.
 
         Examples
         --------

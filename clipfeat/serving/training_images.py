@@ -68,7 +68,7 @@ class TrainingImages:
     def neighbours(self, features: FeatureSet) -> list[Neighbour]:
         """List the training images nearest to an image, without the image itself.
 
-        Of several faces, the first one counts.
+        If the image has several faces, only the first one is searched.
         """
         return self.nearest.nearest(features.X[:1], N_NEIGHBOURS, features.keys.tolist())[0]
 

@@ -1,6 +1,6 @@
-"""Reading the images of a request: files of a form, or addresses.
+"""Read the images of a request: files of a form, or URLs.
 
-A form is parsed while it arrives, in memory. Nothing is written to the disk.
+A form is parsed in memory while it arrives. Nothing is written to the disk.
 """
 
 import json
@@ -51,9 +51,11 @@ async def read_uploads(
     request : Request
         A form with files or URLs, or JSON with URLs.
     limits : ServingLimits
-        A file that is too large gets an error. The other files are read.
+        Limits of the request. If a file is too large, its `Upload` holds an error, and the other
+        files are still read.
     hold : callable
-        Called with the size of each piece of the request. It may raise an exception.
+        Called with the size of each piece of the request. It may raise an exception to refuse the
+        request.
 
     Raises
     ------
@@ -120,7 +122,7 @@ async def _read_form(
 
 
 class _Form:
-    """Collector of the parts of a form, which the parser calls."""
+    """Collector of the parts of a form. Its methods are callbacks of the parser."""
 
     def __init__(self, boundary: bytes, limits: ServingLimits) -> None:
         self.uploads: list[Upload] = []
@@ -203,7 +205,7 @@ def _address(url: str) -> Upload:
     is_long = not 0 < len(url) <= MAX_TEXT
     error = f"ReadError: the URL must have 1 to {MAX_TEXT} characters" if is_long else ""
     name = url[:MAX_TEXT].encode("utf-8", "backslashreplace").decode()
-    if not error and name != url:  # JSON may contain lone surrogates, which no answer can
+    if not error and name != url:  # JSON may contain lone surrogates, but an answer may not
         error = "ReadError: the URL is not valid Unicode"
     return Upload(name, error=error, is_url=True)
 

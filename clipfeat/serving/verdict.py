@@ -1,4 +1,4 @@
-"""Verdicts of a model on one image, and how the image's degradations change them.
+"""Verdict of a model on one image, and its changes when the image is degraded.
 
 The functions take the features of the image, so the caller chooses how the image is encoded. The
 probabilities are those of `clipfeat.predict`.
@@ -81,7 +81,7 @@ class Verdict:
 
     @property
     def n_agreeing(self) -> int:
-        """Number of members that predict this class, by the same rule as the whole vote."""
+        """Number of members that predict the same class, by the decision rule of the vote."""
         names = list(self.probabilities)
         p = np.array([[member[name] for name in names] for member in self.members.values()])
         codes = decide(p.reshape(-1, len(names)), self.threshold)
@@ -103,7 +103,7 @@ class Change:
     difference : float
         `probability` minus the probability of the same class for the original image.
     flips : bool
-        Whether another class is predicted than for the original image.
+        Whether the predicted class differs from that of the original image.
     """
 
     title: str
@@ -160,7 +160,7 @@ def changes_of(model: Model, features: FeatureSet) -> list[Change]:
     model : Model
         The fitted model.
     features : FeatureSet
-        Features of the views `CHANGED_VIEWS` of one image.
+        Features of one image in the views `CHANGED_VIEWS`.
 
     Raises
     ------

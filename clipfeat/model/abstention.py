@@ -4,17 +4,18 @@ The prediction set of an image holds every class that is plausible for it. A cla
 the image's probability of this class is not among the lowest probabilities that calibration images
 of this class have. The calibration images were not in the fits that gave their probabilities.
 
-Let a class have n calibration images. If a new image of this class and these n images are
-exchangeable, its set lacks its class with a probability of at most the level, for any classifier
-(Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005). The probability is over
-both the calibration images and the new image. For one model, the share of such images varies around
+Suppose that a class has n calibration images, which are exchangeable with a new image of this
+class. Then the prediction set of the new image lacks the class with a probability of at most the
+level, for any classifier (Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World,
+2005). The probability is over both the calibration images and the new image. For one fitted model,
+the share of new images whose set lacks their class varies around
 ``floor(level * (n + 1)) / (n + 1)`` with a beta distribution. The guarantee is exact if the
 calibration images were left out of the fit of the model. If their probabilities are out of fold,
-they come from other fits than those of new images, and the guarantee was only verified by
-simulation: see the table ``abstain`` of ``benchmarks/statistics.py``.
+they come from other fits than those of new images. For this case, the guarantee was only verified
+by simulation: see the table ``abstain`` of ``benchmarks/statistics.py``.
 
 The p-values are those of the library crepes. Of MAPIE and crepes, only crepes has class-conditional
-prediction sets, which hold the level for a rare class too.
+prediction sets, whose level also holds for a rare class.
 """
 
 import warnings
@@ -76,7 +77,7 @@ class Abstention:
 
     @cached_property
     def smallest(self) -> NDArray[np.float64]:
-        """Smallest probability of each class with which it is in a prediction set."""
+        """For each class, the smallest probability that puts the class in a prediction set."""
         return np.array(
             [
                 _smallest(probabilities, _level_of_class(self.level, len(probabilities), n))
@@ -182,10 +183,11 @@ def check_images(level: float, n_images: Mapping[str, int], held_out_for: str = 
 
 
 def _level_of_class(level: float, n: int, n_independent: int) -> float:
-    """Return the level for n dependent images, of which some number would be independent.
+    """Adjust the level for `n` images that are worth only `n_independent` independent images.
 
-    The same share of the images is below the smallest probability as for `n_independent` images
-    without groups. If this number is too small for the level, groups are ignored.
+    At the adjusted level, the share of calibration images below the smallest probability is the
+    same as for `n_independent` images without groups. If `n_independent` is too small for the
+    level, groups are ignored.
     """
     if n_independent < images_needed(level):
         n_independent = n

@@ -1,7 +1,7 @@
 """Read and write the container of a model file; see `clipfeat.model.format`.
 
-All sizes that the file states are checked before the data are read. This module checks the zip and
-safetensors structures instead of a general reader, because the format allows one layout only.
+All sizes that the file states are checked before the data are read. General readers accept more
+layouts than the format allows, so this module checks the zip and safetensors structures itself.
 """
 
 import json
@@ -45,7 +45,7 @@ _MAX_DIRECTORY = 1024
 
 
 class DamagedModelError(ClipfeatError, ValueError):
-    """Content that violates the format. `load_model` adds the name of the file."""
+    """Error for content that violates the format. `load_model` adds the name of the file."""
 
 
 def write_container(
@@ -67,7 +67,7 @@ def write_container(
     text = json.dumps(description, indent=1, allow_nan=False).encode()
     if len(text) > MAX_DESCRIPTION:
         raise ClipfeatError(
-            f"the description of the model has {len(text):,} bytes, and a model file can hold "
+            f"the description of the model has {len(text):,} bytes, but a model file can hold only "
             f"{MAX_DESCRIPTION:,}. Fit on fewer classes"
         )
     with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as archive:
@@ -83,7 +83,7 @@ def read_container(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     description : dict
         Content of ``model.json``.
     arrays : dict of str to ndarray
-        Arrays by name. They share one buffer, and can be changed.
+        Arrays by name. They are writable views of one buffer.
 
     Raises
     ------

@@ -48,8 +48,9 @@ def export_estimator(model: str | Path, out: str | Path, *, overwrite: bool = Fa
     Warns
     -----
     ClipfeatWarning
-        The estimator returns numbers of classes, which the warning names. It does not contain the
-        adaptation, the threshold and the abstention. The warning lists those of the model.
+        If the model has an adaptation, a threshold or an abstention, because the exported estimator
+        contains none of them. The estimator predicts indices of classes, so the warning also lists
+        the names of the classes.
     """
     target = local_path(out)
     if target.suffix.lower() != SUFFIX:

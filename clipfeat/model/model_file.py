@@ -140,7 +140,7 @@ class Model:
 
     @property
     def abstention_in_force(self) -> Abstention | None:
-        """Abstention of the predictions. Its calibration does not hold for another domain."""
+        """The abstention, or None for an adapted model, whose calibration does not hold."""
         return None if self.adaptation is not None else self.abstention
 
     def original(self) -> "Model":
@@ -337,7 +337,8 @@ class Model:
         StorageError
             If writing fails.
         UsageError
-            If the model exceeds a limit of the format. The file is read before it gets its name.
+            If the model exceeds a limit of the format. The new file is read back as a check before
+            it is renamed to `path`.
         """
         target = local_path(path)
         if target.exists() and not overwrite:
@@ -362,7 +363,7 @@ class Model:
         return target
 
     def _checked(self, estimator: Any, X: NDArray[np.float32]) -> NDArray[np.floating]:
-        """Predict, and report an error as damage if the model comes from a file."""
+        """Predict probabilities. If the model comes from a file, an error means a damaged file."""
         if self.file is None:
             probabilities: NDArray[np.floating] = estimator.predict_proba(X)
             return probabilities

@@ -23,7 +23,7 @@ from clipfeat.model.nodes import NodeReader, NodeWriter
 from clipfeat.zoo.boosted_trees import BoostedTreesClassifier
 
 SCORES = ("probabilities", "margins")
-"""Scores that a calibration uses."""
+"""Output of the classifier from which calibration computes probabilities."""
 
 
 def boosted_trees(
@@ -63,7 +63,7 @@ def _read(node: NodeReader) -> BoostedTreesClassifier:
 def _like(
     classifier: Any, trees: Sequence[TreeNodes], baseline: NDArray[np.floating]
 ) -> BoostedTreesClassifier:
-    """Make boosted trees with the labels of a fitted classifier of another library."""
+    """Build boosted trees with the labels of a fitted classifier of another library."""
     return boosted_trees(
         trees, baseline, classifier.classes_, classifier.n_features_in_,
         has_scores=hasattr(classifier, "decision_function"),
@@ -158,9 +158,10 @@ def _xgboost_tree(tree: dict[str, Any]) -> TreeNodes:
 
 
 def _xgboost_baseline(described: dict[str, Any], n_features: int) -> NDArray[np.float32]:
-    """Compute the margins without trees, as XGBoost computes them.
+    """Compute the baseline margins, to which XGBoost adds the values of the trees.
 
-    All leaves are set to zero. Without trees, XGBoost would return probabilities, not margins.
+    The leaves of all trees are set to zero. If the trees were removed instead, XGBoost would return
+    probabilities, not margins.
     """
     import xgboost
 

@@ -1,4 +1,4 @@
-"""Conversion of LightGBM to boosted trees. Only saving imports it."""
+"""Conversion of LightGBM to boosted trees. This module is imported only when a model is saved."""
 
 from clipfeat.model.codecs.boosting import lightgbm_trees
 from clipfeat.model.codecs.codec import Conversion

@@ -1,4 +1,4 @@
-"""Codecs of the network and of the projection that torch trains."""
+"""Codecs of the neural network and of the triplet projection, which torch trains."""
 
 from clipfeat.model.codecs.codec import Codec
 from clipfeat.model.nodes import NodeReader, NodeWriter

@@ -1,8 +1,9 @@
 """Arrays of decision trees, and the codec of forests.
 
-The trees of a forest are stored one after the other: the children and the feature of each node, and
-one value, which is the threshold of an inner node. scikit-learn's prediction follows these indices
-in compiled code without checks. All nodes are therefore checked when they are read.
+The trees of a forest are stored one after the other. Each node has two children, a feature and a
+value. The value of an inner node is its threshold. scikit-learn's prediction follows the indices of
+children and features in compiled code without checks. All nodes are therefore checked when they are
+read.
 """
 
 from collections.abc import Sequence
@@ -34,7 +35,8 @@ class TreeNodes:
     left, right, feature : ndarray of shape (n_nodes,), int
         Children and features. All are `LEAF` for a leaf.
     value : ndarray of shape (n_nodes,), float64
-        Thresholds of inner nodes. The entries of leaves are not used.
+        Thresholds of inner nodes. For boosted trees, also the values of leaves. A forest stores the
+        predictions of leaves in a separate array and does not use the values of leaves.
     """
 
     left: NDArray[np.integer]
@@ -46,7 +48,7 @@ class TreeNodes:
     def of_nodes(
         cls, leaf: Array, left: Array, right: Array, feature: Array, value: Array
     ) -> "TreeNodes":
-        """Make a tree. The children and features of leaves are replaced by `LEAF`."""
+        """Create the nodes of a tree, with `LEAF` as the children and features of leaves."""
         return cls(
             np.where(leaf, LEAF, left),
             np.where(leaf, LEAF, right),
@@ -103,8 +105,8 @@ def read_trees(node: NodeReader) -> list[TreeNodes]:
     inner = forward & (left != right) & (feature >= 0) & (feature < node.n_features)
     if not np.where(leaf, (right == LEAF) & (feature == LEAF), inner).all():
         raise DamagedModelError(f"{node.path} has trees with invalid children or features")
-    # Leaves are then more than half of the nodes. The file holds the predictions of leaves, and
-    # therefore limits the memory of the predictions of all nodes.
+    # If no node has two parents, more than half of the nodes are leaves. The size of the file then
+    # bounds the memory for the predictions of all nodes, because it holds those of all leaves.
     children = np.concatenate([(side + np.arange(n) - own)[~leaf] for side in (left, right)])
     if len(children) and np.bincount(children).max() > 1:
         raise DamagedModelError(f"{node.path} has trees in which two nodes have the same child")

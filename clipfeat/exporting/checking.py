@@ -29,11 +29,11 @@ N_IMAGES = 200
 TOLERANCE = 1e-4
 """Largest accepted difference of a probability."""
 MOST_VERDICTS = 0.01
-"""Largest accepted share of images with another verdict.
+"""Largest accepted share of images with different verdicts of the graph and the model.
 
-A few images may lie so near to a limit that a rounding error decides."""
+If a probability is very close to a limit, a rounding error can change the verdict."""
 LEAST_RANGE = 100 * TOLERANCE
-"""Least range of the probabilities of the images. Nearly constant probabilities prove nothing."""
+"""Smallest accepted range of the probabilities, because constant ones would hide differences."""
 BATCH = 16
 GENERATED = "random images"
 """Name of the images that `generated_images` makes."""
@@ -59,11 +59,11 @@ class Agreement:
     n_images : int
         Number of images.
     images : str
-        Where the images come from: `GENERATED`, and the name of a source.
+        Origin of the images: `GENERATED`, and the name of the source if there is one.
     n_verdicts : int
-        Number of images with another verdict.
+        Number of images with different verdicts.
     lowest, highest : float
-        Range of the model's probabilities, of the class in which they vary most.
+        Range of the model's probabilities of one class. This is the class with the widest range.
     n_left_out : int
         Number of images of the source that cannot be read, or that the model was trained on.
     """
@@ -84,8 +84,8 @@ class Agreement:
         )
         if self.n_left_out:
             text += (
-                f". {counted(self.n_left_out, 'image')} of --check left out, because they are "
-                "training images or cannot be read"
+                f". Left out of --check: {counted(self.n_left_out, 'image')}, which the model was "
+                "fitted on or which cannot be read"
             )
         return text
 
@@ -100,8 +100,8 @@ def check_agreement(
 ) -> Agreement:
     """Compare a graph with its model, on random images and on images of a source.
 
-    Training images are left out. With nearest neighbours, each is its own neighbour, so that a
-    wrong graph could agree.
+    Training images are left out. With nearest neighbours, each training image is its own
+    neighbour, so even a wrong graph could agree with the model.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def check_agreement(
     description : mapping
         The classes and limits of the graph. See `clipfeat.exporting.notes.describe`.
     encoders : sequence of Encoder
-        The encoders of the model, in its order.
+        The encoders of the model, in the order of ``model.specs``.
     source : path, sequence of paths, images in memory, ImageSource or None
         Further images. At most `N_IMAGES` of them are used.
     report : callable
@@ -194,7 +194,7 @@ def _other_verdicts(
     graph: NDArray[np.floating],
     expected: NDArray[np.float64],
 ) -> int:
-    """Return the number of images whose verdict by the graph is not that of `clipfeat.predict`."""
+    """Count the images for which the graph and `clipfeat.predict` give different verdicts."""
     abstention = model.abstention if model.adaptation is None else None
     predictions = Predictions(
         [""] * len(expected), expected, model.classes, [""] * len(expected),
@@ -226,14 +226,14 @@ def _check(agreement: Agreement, model: Model) -> None:
         f"With {' and '.join(jumps)}, a rounding error in the features can change a probability "
         "abruptly. Fit the model with logreg, svm or mlp, without isotonic calibration"
         if jumps
-        else "The classifier has no steps, so the encoder computes otherwise in the graph. Use "
-        "another encoder"
+        else "The classifier is continuous, so the features of the encoder must differ in the "
+        "graph. Use another encoder"
     )
     raise DataError(f"the model is not exported, because {agreement}, and {reason}. {advice}")
 
 
 def _kinds(fields: Any) -> set[str]:
-    """Return the kinds of a node and of all nodes in it, and `ISOTONIC` for such a calibration."""
+    """Return the kinds of a node and of all nested nodes, and `ISOTONIC` if one has this method."""
     if isinstance(fields, list):
         return set().union(*map(_kinds, fields))
     if not isinstance(fields, Mapping):

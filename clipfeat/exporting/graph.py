@@ -62,7 +62,7 @@ class Graph:
         return self.tensor(array.astype(np.float64))
 
     def integers(self, *values: int) -> str:
-        """Add a vector of int64, as axes and sizes are given."""
+        """Add a vector of int64, which is the type of axes and sizes."""
         return self.tensor(np.array(values, dtype=np.int64))
 
     def linear(self, X: str, coef: NDArray[Any], intercept: NDArray[Any]) -> str:

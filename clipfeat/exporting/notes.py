@@ -17,7 +17,7 @@ from clipfeat.spec import EncoderSpec
 
 FORMAT = "clipfeat-onnx-1"
 MARGIN = 1e-5
-"""Largest distance by which `describe` moves a limit, for the rounding errors of a graph."""
+"""Largest shift of a limit by `describe`, which tolerates the rounding errors of a graph."""
 TIE = 1e-6
 """Probabilities with at most this difference are equal, and the first class is predicted."""
 SHORTER = ("center", "shortest")
@@ -48,8 +48,8 @@ class InputNotes:
         """Size to which images are resized before the crop.
 
         One number is the length of the shorter side, and the aspect ratio is kept. Two numbers are
-        the height and the width. No number means that only the encoder's library describes the
-        resizing, by the name of its crop.
+        the height and the width. An empty tuple means that no size describes the resizing, which
+        only the encoder's library defines.
         """
         spec = self.spec
         sides = tuple(math.floor(side / spec.crop_pct) for side in spec.input_size)
@@ -98,7 +98,7 @@ def input_notes(specs: Sequence[EncoderSpec]) -> list[InputNotes]:
         if spec.is_scaled:
             reason = "--decode scaled reduces JPEG files while they are decoded"
         if spec.precision != "fp32":
-            reason = f"--precision {spec.precision} rounds otherwise than a graph in fp32"
+            reason = f"--precision {spec.precision} rounds differently from a graph in fp32"
         if reason:
             raise UsageError(
                 f"the encoder {spec.title} cannot be exported to ONNX, because {reason}. Fit the "
@@ -123,10 +123,11 @@ def describe(model: Model, inputs: Sequence[InputNotes]) -> dict[str, Any]:
     -------
     dict
         ``threshold`` is the decision threshold on the probability of the last of two classes, or
-        null. ``smallest`` has the smallest probability of each class with which it is in the
-        prediction set, or is null if the model does not abstain. Probabilities are often equal to
-        these limits, and a graph rounds them to float32. The threshold is therefore a little higher
-        and the smallest probabilities are a little lower than those of the model. See `verdicts`.
+        null. ``smallest`` lists, for each class, the smallest probability that puts the class in
+        the prediction set. It is null if the model does not abstain. Probabilities are often equal
+        to these limits, and a graph rounds them to float32. The threshold is therefore a little
+        higher and the smallest probabilities are a little lower than those of the model. See
+        `verdicts`.
     """
     abstention = model.abstention if model.adaptation is None else None
     threshold = model.threshold
@@ -147,14 +148,14 @@ def describe(model: Model, inputs: Sequence[InputNotes]) -> dict[str, Any]:
 
 
 def _lowered(smallest: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Lower the smallest probabilities, but the tiny ones of a confident model only slightly."""
+    """Lower the smallest probabilities by `MARGIN`, or by 0.1 % if this is less."""
     return smallest - np.minimum(MARGIN, smallest / 1000)
 
 
 def verdicts(
     description: Mapping[str, Any], probabilities: NDArray[np.floating]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Decide as the page in the browser does, from the probabilities of a graph.
+    """Decide from the probabilities of a graph, by the same rule as the exported page.
 
     Parameters
     ----------

@@ -117,7 +117,7 @@ def to_onnx(
             )
         inputs = input_notes(fitted.specs)
         description = describe(fitted, inputs)
-        # The classifier is converted first, because a classifier without a graph is found at once.
+        # A classifier without an ONNX graph fails here, before the encoders are opened.
         classifier = Graph()
         output = add_classifier(classifier, fitted, "features")
         encoders = _open(fitted, weights, report)
@@ -156,7 +156,7 @@ def _join(
     output: str,
     n_classes: int,
 ) -> Any:
-    """Join the graphs of the encoders and of the classifier to a model."""
+    """Join the graphs of the encoders and of the classifier into one ONNX model."""
     from onnx import compose, helper
 
     from clipfeat.encoders.onnx_export import FEATURES, PIXELS, encoder_to_onnx
@@ -167,7 +167,7 @@ def _join(
         prefix = f"encoder_{number}/"
         own = compose.add_prefix(encoder_to_onnx(encoder, OPSET), prefix).graph
         for node in own.node:
-            # torch notes the lines of code, with paths of this machine.
+            # torch records source lines, with paths of this machine.
             node.ClearField("metadata_props")
             node.ClearField("doc_string")
         _rename(own, f"{prefix}{PIXELS}", notes.name)

@@ -164,7 +164,7 @@ def test_the_advice_fits_the_cause(
     lite_model: Model, abstaining_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checking, "TOLERANCE", 0.0)
-    with pytest.raises(DataError, match="The classifier has no steps"):
+    with pytest.raises(DataError, match="The classifier is continuous"):
         compared(lite_model)
     with pytest.raises(DataError, match="isotonic calibration and nearest neighbours, a rounding"):
         compared(abstaining_model)

@@ -67,7 +67,11 @@ def _isotonic(node: ModelNode, number: int, values: str) -> str:
 
 
 def _interpolate(node: ModelNode, values: str, column: int, x: Array, y: Array) -> str:
-    """Add up the rises of the curve between neighbouring points, each as far as it is passed."""
+    """Interpolate one column of values linearly between the points (x, y) of a curve.
+
+    The result is y[0] plus the rise of each segment, multiplied by the share of the segment that is
+    below the value.
+    """
     graph = node.graph
     x, y = x.astype(np.float64), y.astype(np.float64)
     one = graph.column(values, column, column + 1)

@@ -9,7 +9,7 @@ from clipfeat.model.container import Array
 
 
 def _gaussian(node: ModelNode, X: str, rows: Array) -> str:
-    """Compute the RBF kernel of each row of `X` and the rows of an array."""
+    """Compute the RBF kernel between each row of `X` and each row of an array."""
     graph = node.graph
     distances = graph.squared_distances(X, rows)
     return graph.op("Exp", graph.op("Mul", distances, graph.constant(-float(node.fields["gamma"]))))

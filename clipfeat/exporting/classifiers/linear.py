@@ -1,4 +1,4 @@
-"""Graphs of linear classifiers, of the network, and of the class frequencies."""
+"""Graphs of linear classifiers, of the MLP, and of the baseline that predicts class frequencies."""
 
 from clipfeat.exporting.classifiers.node import ModelNode, Scores
 
@@ -18,7 +18,7 @@ def logistic(node: ModelNode, X: str) -> Scores:
 
 
 def mlp(node: ModelNode, X: str) -> Scores:
-    """Compute the probabilities of a network with one hidden layer."""
+    """Compute the probabilities of a neural network with one hidden layer."""
     graph = node.graph
     first, second = (
         (node.array(f"coefs/{layer}"), node.array(f"intercepts/{layer}")) for layer in range(2)

@@ -5,12 +5,12 @@ import numpy as np
 from clipfeat.exporting.classifiers.node import ModelNode, Scores
 
 CLOSEST = 1e-10
-"""Smallest distance whose inverse is a weight. scikit-learn gives a neighbour at distance 0 all the
-weight, and so does its inverse."""
+"""Lower bound of the distances that are inverted to weights. scikit-learn gives a neighbour at
+distance 0 all the weight. The inverse of this bound is so large that the result is the same."""
 
 
 def neighbors(node: ModelNode, X: str) -> Scores:
-    """Find the nearest training rows among all rows, and count or weight their classes."""
+    """Find the nearest training rows, and count or weight their classes."""
     graph = node.graph
     rows, codes = node.array("rows"), node.array("codes")
     n_neighbors = min(int(node.fields["n_neighbors"]), len(rows))

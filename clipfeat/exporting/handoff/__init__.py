@@ -41,7 +41,7 @@ FORMATS: Mapping[str, HandoffFormat] = {
 
 @dataclass(frozen=True)
 class Handoff:
-    """What was written.
+    """Summary of the rows that were written for another program.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def hand_off(
         Name of a format in `FORMATS`.
     images : sequence of path
         Folders of the images. By default, the folder that the feature file records is used, but
-        only if this user has embedded its images on this computer.
+        only if the same user embedded the images on this computer.
     run : path, optional
         Folder written by ``clipfeat benchmark -o``. The out-of-fold predictions of its best entry
         are added.

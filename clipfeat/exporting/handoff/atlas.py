@@ -124,7 +124,8 @@ def nearest(X: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float
     own = np.arange(len(X))[:, None]
     order = np.argsort(np.where(ids == own, -1, found), axis=1, kind="stable")
     ids, found = (np.take_along_axis(values, order, axis=1) for values in (ids, found))
-    first = ids[:, 0] != own[:, 0]  # many identical images
+    # With many identical images, a row may be missing among its own neighbours.
+    first = ids[:, 0] != own[:, 0]
     ids[first, 0] = own[first, 0]
     found[:, 0] = 0
     return ids, (np.square(found) / 2).astype(np.float32)

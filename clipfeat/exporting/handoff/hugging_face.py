@@ -72,7 +72,7 @@ def write(rows: HandoffRows, out: Path, report: Report) -> int:
         (new / "dataset_info.json").write_text(json.dumps(info, indent=2), encoding="utf-8")
         state: dict[str, Any] = {
             "_data_files": [{"filename": DATA}],
-            # datasets keys its cache by this, so that each export needs another one.
+            # datasets uses this as the key of its cache, so each export needs a new value.
             "_fingerprint": secrets.token_hex(8),
             "_format_columns": None,
             "_format_kwargs": {},
@@ -85,7 +85,7 @@ def write(rows: HandoffRows, out: Path, report: Report) -> int:
 
 
 def _batches(rows: HandoffRows) -> Iterator[tuple[NDArray[np.int64], list[Any]]]:
-    """Yield row numbers with their images. Large images are in small batches."""
+    """Yield row numbers with their images. Batches of large images have fewer rows."""
     for batch in rows.batches():
         start, images, size = 0, list[Any](), 0
         for number, row in enumerate(batch.tolist(), 1):

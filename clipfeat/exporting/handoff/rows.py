@@ -22,7 +22,7 @@ from clipfeat.system.progress import Report, silent
 
 PREDICTED = "predicted"
 BATCH = 256
-"""Number of rows that are written together, so that few images are in memory."""
+"""Number of rows that are written together. A small number keeps few images in memory."""
 
 
 @dataclass(frozen=True, eq=False)

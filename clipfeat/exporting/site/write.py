@@ -1,7 +1,7 @@
 """Writing the folder of a page that runs a model in the browser.
 
 The page consists of static files, so it works from any host of static files, such as GitHub Pages.
-It runs the ONNX graph of the model with onnxruntime-web, which is part of clipfeat. The browser
+It runs the ONNX graph of the model with onnxruntime-web, which clipfeat includes. The browser
 decodes the images. Resizing and cropping are done by ``page/resize.js``, whose pixels equal those
 of `clipfeat.encoders.preprocessing` bit for bit.
 """

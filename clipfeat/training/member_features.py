@@ -26,7 +26,7 @@ def embed_members(
 ) -> list[EmbedReport]:
     """Encode a source with several encoders, each into its own file in the folder of the run.
 
-    A file belongs to the run. Rows of images that are no longer in the source are removed.
+    The files belong to the run, so rows of images that are no longer in the source are removed.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def embed_members(
     folder : Path
         Folder of the run.
     name : str
-        Start of the file names, such as ``"features"``.
+        Prefix of the file names, such as ``"features"``.
     inputs : SourceOptions
         Views, faces and frames.
     report : callable
@@ -55,7 +55,8 @@ def embed_members(
     DataError
         If no image can be encoded.
     """
-    # A table covers no folder, so without the root its absent images are neither found nor removed.
+    # A table alone covers no folder. The root is added, so that rows of images that are no longer
+    # listed are found and removed.
     if images.root and not is_remote(images.root):
         images = replace(images, places=(*images.places, images.root))
     embedded = []

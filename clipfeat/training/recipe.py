@@ -40,9 +40,9 @@ class Member:
 class Recipe:
     """Settings of a training run.
 
-    Every encoder is used at every image size. Every classifier is fitted on the features of each
-    of them. All these fits, and their votes, are compared by cross-validation of the training
-    images.
+    Every encoder is used at every image size, and every classifier is fitted on the features of
+    each of these combinations. The classifiers and their votes are compared by cross-validation on
+    the training images.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class Recipe:
     def _encoder_options(
         self, encoder: str, size: int | None, weights: str | None, device: str
     ) -> EncoderOptions:
-        """Return the options of an encoder. One that has no layers gives its only output."""
+        """Return the options of an encoder. Layers and pooling are left out if it has no layers."""
         layers, pool = self.layers, self.pool
         if not find_library(encoder)[0].has_layers:
             layers = pool = None
@@ -179,7 +179,7 @@ class Recipe:
         return changed
 
     def settings(self) -> dict[str, str]:
-        """Return the settings as texts for people. Settings with default values are left out."""
+        """Return the settings as texts for display. Settings with default values are left out."""
         return {
             name: ", ".join(map(str, value)) if isinstance(value, list) else str(value)
             for name, value in self.record().items()
@@ -188,7 +188,7 @@ class Recipe:
         }
 
     def record(self) -> dict[str, Any]:
-        """Return the settings as JSON values, without the texts for people."""
+        """Return the settings as JSON values, without `summary` and `source`."""
         fields: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return {name: value for name, value in fields.items() if name not in ("summary", "source")}
 

@@ -43,7 +43,7 @@ class Training:
     test_name : str
         Name of the test images.
     reused : mapping of str to str
-        For each reused part of an earlier call, such as ``"features"``, how much was reused.
+        The amount that was reused from an earlier call, by part, such as ``"features"``.
     seconds : mapping of str to float
         Seconds of each phase, by name.
     """

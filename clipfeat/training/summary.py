@@ -18,7 +18,7 @@ from clipfeat.training.result import AUDIT, BENCHMARK, MODEL, PREDICTIONS, Train
 
 
 def results(training: Training) -> list[str]:
-    """Write the results of a run: its data, the chosen model, its scores and the test scores."""
+    """Describe the results of a run: its data, the chosen model, its scores and the test scores."""
     about, board, entry = training.benchmark.about, training.board, training.entry
     title = COLUMN_TITLES[board.metric]
     standing = board.standings.get(entry)
@@ -40,7 +40,7 @@ def results(training: Training) -> list[str]:
         )
     tied = [name for name, one in board.standings.items() if one.tied and name != entry]
     if tied:
-        lines.append(f"No difference from it was found for {', '.join(tied)}.")
+        lines.append(f"No difference from {entry} was found for {', '.join(tied)}.")
     lines += abstention_remarks(training.model)
     lines += _test_lines(training)
     lines += [
@@ -65,7 +65,7 @@ def findings(training: Training) -> list[str]:
 
 
 def next_steps(training: Training) -> list[str]:
-    """List what to do next, with commands."""
+    """List the recommended next steps, with commands."""
     folder, audit = training.folder, training.audit
     model = shlex.quote(str(folder / MODEL))
     steps = []

@@ -1,8 +1,8 @@
 """Training run: features, benchmark, chosen model, test, audit and report of one recipe.
 
-The run chooses everything inside the training images. The classifier or vote with the best balanced
-accuracy in the cross-validation becomes the model, which is then fitted on all training images.
-Test images are encoded and scored after the model file is written.
+All choices are made on the training images. The classifier or vote with the best balanced accuracy
+in the cross-validation becomes the model, which is then fitted on all training images. Test images
+are predicted and scored after the model file is written.
 """
 
 import hashlib
@@ -77,7 +77,7 @@ from clipfeat.zoo.fit_options import FitOptions
 
 VERSION = 1
 MAX_RECORD = 2**24
-"""Largest number of bytes of a record of a run that is read."""
+"""Maximum size of the record of a run in bytes. A larger file is not read."""
 DIGEST = "model_sha256"
 """Field of the record of a run with the digest of its model file."""
 MAX_SHOWN = 200
@@ -107,9 +107,9 @@ def train(
 
     The images are encoded, and every classifier of the recipe is fitted on the features of every
     encoder. The classifier or vote with the best balanced accuracy in a 5-fold cross-validation is
-    fitted on all training images. The folder gets the feature files, the benchmark with its report,
-    the audit, the model file and a summary. The same call resumes an interrupted run. If images
-    were added or removed since, it encodes the new ones and fits a new model.
+    fitted on all training images. The folder then contains the feature files, the benchmark with
+    its report, the audit, the model file and a summary. The same call resumes an interrupted run.
+    If images were added or removed since then, it encodes the new images and fits a new model.
 
     Parameters
     ----------
@@ -117,18 +117,18 @@ def train(
         Labelled images, as for `clipfeat.embed`. If a column ``split`` holds an official split, its
         test images are left out of the training.
     folder : path
-        A new or empty folder, or the folder of the same call.
+        A new or empty folder, or the folder of an earlier run of the same call.
     recipe : str or Recipe
         Name of a recipe in `clipfeat.training.recipe.RECIPES`, or a recipe.
     inputs : SourceOptions
         Labels, columns and frames. Views and faces replace those of the recipe.
     test : path, sequence of paths, images in memory, or ImageSource, optional
-        Test images. They are encoded and predicted after the model is chosen and fitted, so they
-        have no influence on it. By default, these are the test images of an official split.
+        Test images. They are predicted after the model is chosen and fitted, so they have no
+        influence on it. By default, these are the test images of an official split.
     time_limit : float, optional
         Time limit of all fits together, in seconds. A classifier that needs more than its share is
-        left out. The time for encoding the images is not limited. The time of the last fit is
-        estimated, so a run may take longer.
+        left out. The time for encoding the images is not limited. The time of the final fit is only
+        estimated, so a run may exceed the limit.
     device : str
         As in `EncoderOptions`.
     random_state : int
@@ -298,7 +298,7 @@ def _check_is_outside(target: Path, sources: Sequence[str]) -> None:
 
 
 def _check_labels(images: ImageSource, inputs: SourceOptions, options: FitOptions) -> None:
-    """Check before the images are encoded that there are two classes with enough images.
+    """Check before the images are encoded that there are two or more classes with enough images.
 
     The sizes of classes are not checked if classes are merged or test images are left out later.
     """
@@ -328,7 +328,8 @@ def _command(
 ) -> dict[str, object]:
     """Return everything that identifies the run, as JSON values.
 
-    The level of the abstention changes only the model, so another level keeps the other parts.
+    The level of the abstention is not included. It changes only the model, so a run with another
+    level can reuse the other parts.
     """
     return {
         "recipe": replace(recipe, abstain=None).record(),
@@ -445,7 +446,7 @@ def _benchmark(
 def _with_group_column(data: FeatureSet) -> FeatureSet:
     """Add the names of the groups as a column, if there are few, for the table of rates."""
     if data.groups is None or GROUP in data.columns or (data.groups == data.files).all():
-        return data  # the rows of a file, such as its views, are a group by themselves
+        return data  # each group consists of the rows of one file, such as its views
     if not 1 < len(np.unique(data.groups)) <= MAX_GROUPS:
         return data
     return replace(data, columns={**data.columns, GROUP: data.groups})
@@ -476,7 +477,7 @@ def _state(run: Benchmark, entry: str, recipe: Recipe) -> dict[str, Any]:
 def _fit_or_reuse(
     folder: Path, state: Mapping[str, Any], fit: Callable[[], Model], *, overwrite: bool
 ) -> tuple[Model, bool]:
-    """Return the model, and whether it is that of an earlier call. Write it with its record."""
+    """Return the model, and whether an earlier call fitted it. Write it with its record."""
     known = None if overwrite else _finished_model(folder, state)
     model = fit() if known is None else known
     _remove_results(folder)
@@ -556,7 +557,7 @@ def _official_test(
 def _predict(
     model: Model, features: FeatureSet, images: ImageSource, inputs: SourceOptions
 ) -> Predictions:
-    """Predict each row of a source from its features. An unreadable image has a row, too."""
+    """Predict each listed image of a source from its features. Unreadable images also get a row."""
     merge = inputs.merge_labels
     names = as_classes(features.classes, model.classes, merge=merge)
     labels = as_classes((record.label for record in images), model.classes, merge=merge)

@@ -1,7 +1,7 @@
 """``clipfeat app``: a browser application over the images of a feature file.
 
-The logic knows no web framework. `data` holds the images with their columns, `run_predictions` the
-out-of-fold predictions of a benchmark run, `lists` the findings of the audit, and `projection` the
-maps. A `query` holds the filters and the order, and `selecting` turns it into rows. `session`
-caches the results of a running application. Only `pages` and `application` import FastAPI.
+`data` holds the images with their columns, `run_predictions` the out-of-fold predictions of a
+benchmark run, `lists` the findings of the audit, and `projection` the maps. A `query` holds the
+filters and the order, and `selecting` finds its rows. `session` caches the results of a running
+application. Only `pages` and `application` import FastAPI.
 """

@@ -14,11 +14,11 @@ from clipfeat.web.application import add_static, create_application
 from clipfeat.web.body_limits import BodyLimits
 
 MAX_UPLOAD = 2**26
-"""Maximum size of an image that is searched for, in bytes."""
+"""Maximum size of an uploaded query image, in bytes."""
 
 
 def create_browse_application(session: BrowseSession, access: Access) -> FastAPI:
-    """Make the application for a session.
+    """Create the FastAPI application for a session.
 
     Parameters
     ----------

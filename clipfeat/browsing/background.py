@@ -1,4 +1,4 @@
-"""Results that take long, computed once in a thread when they are first requested."""
+"""Slow results, which are computed once in a thread that starts at the first request."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -7,9 +7,9 @@ from typing import Any
 
 
 class Background:
-    """Results by name, each computed in a thread of its own.
+    """Results by name. Each is computed in its own thread.
 
-    The threads end with the process, so an unfinished computation never delays the end of the
+    The threads are daemon threads, so an unfinished computation does not delay the exit of the
     application.
 
     Examples
@@ -24,10 +24,10 @@ class Background:
         self._futures: dict[str, Future[Any]] = {}
 
     def request(self, name: str, compute: Callable[[], Any]) -> "Future[Any]":
-        """Return the future of a result. Start its computation if it was never requested.
+        """Return the future of a result. The first request starts its computation.
 
-        A future that has failed is returned once more. The request after that starts the
-        computation again.
+        If the computation failed, its future is returned once, so that the caller sees the error.
+        The next request starts the computation again.
 
         Parameters
         ----------
@@ -42,7 +42,7 @@ class Background:
                 future = self._futures[name] = Future()
                 Thread(target=_run, args=(future, compute), daemon=True, name=name).start()
             elif future.done() and future.exception() is not None:
-                del self._futures[name]  # the error is raised once
+                del self._futures[name]  # report the error once
             return future
 
     def forget(self, name: str) -> None:

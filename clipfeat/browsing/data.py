@@ -106,7 +106,7 @@ class BrowseData:
 
     @cached_property
     def version(self) -> str:
-        """Digest of roots, paths and hashes. The browser's cache is valid for one version."""
+        """Digest of roots, paths and content hashes. The browser caches thumbnails by version."""
         digest = hashlib.blake2b(
             repr(self.roots).encode("utf-8", "backslashreplace"), digest_size=8
         )
@@ -178,7 +178,7 @@ def open_browse_data(
         The feature files.
     images : sequence of path
         Folders of the images. By default, the folder that a feature file records is used, but only
-        if this user has embedded its images on this computer.
+        if the same user embedded the images on this computer.
 
     Raises
     ------

@@ -19,7 +19,7 @@ _ENCODING = Lock()
 
 @dataclass(frozen=True, eq=False)
 class BrowseMatches:
-    """Images near a query, nearest first.
+    """Images that are most similar to a query, most similar first.
 
     Parameters
     ----------

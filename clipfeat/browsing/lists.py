@@ -1,4 +1,4 @@
-"""Lists of images that deserve a look: duplicates and possible label errors, from the audit."""
+"""Lists of images to review: duplicates and possible label errors, from the audit."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -90,7 +90,7 @@ def _clusters(data: BrowseData, findings: Sequence[Finding], alike: str) -> Brow
             row = data.row_of[str(of["path"])]
             number += of["cluster"] != previous
             previous = of["cluster"]
-            if row not in clusters:  # a cluster may cross both splits and labels
+            if row not in clusters:  # a cluster across splits and labels is in two findings
                 rows.append(row)
                 clusters[row] = number
     notes = {row: f"cluster {cluster}" for row, cluster in clusters.items()}
@@ -112,12 +112,12 @@ class BrowseListKind:
     title : str
         Name on the page.
     make : callable
-        Function from the images and the predictions of a classifier to the list.
+        Function that takes the images and the predictions of a classifier, and returns the list.
     uses_predictions : bool
         Whether the list depends on the predictions.
     is_slow : bool
-        Whether the list takes minutes. It is then kept when labels change, although its sentences
-        may state labels.
+        Whether computing the list takes minutes. A slow list is not computed again when labels
+        change, so its sentences may state old labels.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Opening of feature files and a run for the application."""
+"""Open feature files and a benchmark run for the application."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ def open_session(
     label_file: str | Path | None = None,
     annotator: str = "",
 ) -> BrowseSession:
-    """Open the images to browse.
+    """Open a session for the images to browse.
 
     Parameters
     ----------

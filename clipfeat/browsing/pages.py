@@ -1,7 +1,7 @@
 """Routes of the application: the page, its parts as HTML, and compact arrays for its script.
 
-An answer with the status 202 means that the result is still being computed, and the page asks
-again.
+A response with the status 202 means that the result is still being computed. The page then repeats
+the request.
 """
 
 from dataclasses import asdict
@@ -31,7 +31,7 @@ from clipfeat.web.pages import page_templates, render_page
 PACKAGE = "clipfeat.browsing"
 NO_IMAGE = Path(__file__).with_name("static") / "no-image.svg"
 KEPT = {"Cache-Control": "private, max-age=86400"}
-"""The address of a thumbnail holds the version of the data, so the browser may keep it."""
+"""Headers that let the browser cache a thumbnail. Its URL contains the version of the data."""
 MAX_DETAILS = 1_000
 TOP_CLASSES = 6
 """Number of classes whose probability the panel of an image shows."""
@@ -47,7 +47,7 @@ def session_of(request: Request) -> BrowseSession:
 
 @router.get("/", response_class=HTMLResponse)
 def page(request: Request) -> HTMLResponse:
-    """Return the page."""
+    """Return the page of the application."""
     session = session_of(request)
     session.refresh_labels()
     entry = session.entries[0] if session.entries else ""
@@ -175,7 +175,7 @@ def search_by_text(
 
 
 def _escaped(value: Any) -> Any:
-    """Escape the control characters of a text. The page's script writes it as text, not as HTML."""
+    """Escape the control characters of a text. The page's script inserts it as text, not HTML."""
     return terminal_text(value) if isinstance(value, str) else value
 
 

@@ -1,8 +1,8 @@
 """Maps of the features: two coordinates for each image.
 
 The features are scaled to unit length first, as in the search for near duplicates. The principal
-components are computed from a sample, because two components of 10,000 rows differ little from
-those of all rows. UMAP starts from 50 principal components.
+components are computed from a sample, because the first two components of 10,000 rows differ little
+from those of all rows. UMAP takes 50 principal components as its input.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from clipfeat.system.process_limits import child_environment, ending
 N_SAMPLED = 10_000
 """Number of rows from which the principal components are computed."""
 N_COMPONENTS = 50
-"""Number of principal components that UMAP starts from."""
+"""Number of principal components that UMAP takes as its input."""
 BLOCK = 4_096
 OUTLIERS = 0.1
 """Percentage of the rows at each end of an axis that may be moved to the border of a map."""
@@ -38,14 +38,14 @@ def has_umap() -> bool:
 
 
 def principal_components(X: NDArray[np.float32], n: int = 2) -> NDArray[np.float32]:
-    """Project features on their first principal components.
+    """Project features onto their first principal components.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features), float32
         Features.
     n : int
-        Number of components. Fewer are returned if the features have fewer.
+        Maximum number of components. It is limited by the numbers of rows and columns of `X`.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def pca_points(X: NDArray[np.float32]) -> NDArray[np.uint16]:
 def umap_points(X: NDArray[np.float32], cache: Path | None = None) -> NDArray[np.uint16]:
     """Return a map by UMAP, as `quantised` points.
 
-    UMAP runs in a process of its own, because its compiled code would stop the server's threads for
+    UMAP runs in a child process, because its compiled code would block the server's threads for
     seconds.
 
     Parameters
@@ -141,8 +141,9 @@ def _run_umap(components: NDArray[np.float32]) -> NDArray[np.float32]:
 def quantised(points: NDArray[np.float32]) -> NDArray[np.uint16]:
     """Scale points to whole numbers from 0 to 65,535, with the same scale on both axes.
 
-    The first `OUTLIERS` percent of each axis may be moved to the border, so that an outlier does
-    not shrink all other points. The second axis points down, as on a screen.
+    With 1,000 points or more, up to `OUTLIERS` percent of the points at each end of an axis are
+    moved to the border, so that outliers do not shrink the rest of the map. The second axis points
+    down, as on a screen.
 
     Examples
     --------

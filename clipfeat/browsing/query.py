@@ -17,7 +17,7 @@ class BrowseBrush:
     map : str
         Name of the map: ``"pca"`` or ``"umap"``.
     left, top, right, bottom : int
-        Sides of the rectangle, which belong to it.
+        Sides of the rectangle. Points on a side are inside.
     """
 
     map: str
@@ -37,14 +37,15 @@ class BrowseQuery:
         ``"all"``, ``"errors"``, ``"search"`` or the name of a list in
         `clipfeat.browsing.lists.LISTS`.
     order : str
-        ``"listed"`` or the name of an order in `clipfeat.browsing.selecting.ORDERS`. In the order
-        ``"listed"``, the images of a list keep its order, and all others that of the feature file.
+        ``"listed"`` or the name of an order in `clipfeat.browsing.selecting.ORDERS`. ``"listed"``
+        is the order of the shown list or of the search results, and otherwise the order of the
+        feature file.
     entry : str
         Classifier whose predictions are used. Empty without a run.
     where : mapping of str to list of str
-        Allowed values of a facet, by its key.
+        Allowed values of each facet, by the key of the facet.
     path : str
-        Text that the path must contain. Capitals are ignored.
+        Text that the path must contain. Upper and lower case are equal.
     brush : BrowseBrush, optional
         Rectangle on a map.
     rows : list of int

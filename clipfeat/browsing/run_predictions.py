@@ -86,7 +86,7 @@ def predictions_of(
     if predicted is None:
         predicted = np.where(tested, np.where(tested[:, None], p, 0.0).argmax(axis=1), -1)
     code = {label: i for i, label in enumerate(classes)}
-    # A class that the classifier does not know is -2, so that every prediction of it is wrong.
+    # A class that the classifier does not know is -2, so every prediction for its files is wrong.
     codes = np.array([*(code.get(label, -2) for label in data.features.classes), -1])
     y = codes[data.features.y]
     return BrowsePredictions(name, classes, p, predicted, tested & (y != -1) & (predicted != y))
@@ -108,7 +108,8 @@ def predictions_from_run(data: BrowseData, run: Benchmark, name: str) -> BrowseP
         raise DataError(
             f"{name} has no out-of-fold predictions in the run. Choose another classifier or vote"
         )
-    # The row of a file with several rows (views, faces, frames) may be another one in the run.
+    # A file may have several rows (views, faces, frames), and the run may have used another of
+    # them.
     index_of = {file: i for i, file in enumerate(data.paths.tolist())}
     contents = set(zip(data.rows.files.tolist(), data.rows.keys.tolist(), strict=True))
     files, keys = run.files[pooled.row].tolist(), run.keys[pooled.row].tolist()

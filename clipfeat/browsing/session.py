@@ -34,19 +34,21 @@ UMAP = "umap"
 
 
 class NotReadyError(ClipfeatError):
-    """Result that is still being computed. The page asks again."""
+    """Error for a result that is still being computed. The page repeats the request."""
 
 
 @dataclass(frozen=True)
 class BrowseDetail:
-    """Facts about a file, for its place in the grid.
+    """Facts about a file that its entry in the grid shows.
 
     Parameters
     ----------
-    path, label : str
-        Path, and class; empty if unknown.
+    path : str
+        Path of the file.
+    label : str
+        Name of the class. Empty if it is unknown.
     predicted : str
-        Predicted class; empty without a prediction.
+        Predicted class. Empty without a prediction.
     confidence : float or None
         Probability of the predicted class.
     wrong : bool
@@ -111,7 +113,7 @@ class BrowseSession:
         self.refresh_labels()
 
     def prepare(self) -> None:
-        """Compute everything that the first page shows, so that it opens quickly.
+        """Compute or start everything that the first page shows, so that it opens quickly.
 
         Raises
         ------
@@ -133,7 +135,7 @@ class BrowseSession:
         return [PCA, UMAP] if has_umap() else [PCA]
 
     def refresh_labels(self) -> None:
-        """Use the decisions that were made since the last call."""
+        """Apply the decisions about labels that were made since the last call."""
         labels = {} if self.labels is None else self.labels.labels()
         with self._lock:
             if labels == self._shown_labels:
@@ -238,12 +240,12 @@ class BrowseSession:
         return [self._detail(self.checked(row), listed, predictions) for row in rows]
 
     def checked(self, row: int) -> int:
-        """Return a row number, if it exists.
+        """Check that a row number exists, and return it.
 
         Raises
         ------
         UsageError
-            If it does not exist.
+            If there is no such row.
         """
         if not 0 <= row < len(self.data):
             raise UsageError(f"there is no image {row}. The last one is {len(self.data) - 1}")
@@ -255,7 +257,7 @@ class BrowseSession:
         path = str(self.data.paths[row])
         y = int(self.data.features.y[row])
         label = self.data.features.classes[y] if y >= 0 else ""
-        if self.labels is not None:  # decisions since the last refresh
+        if self.labels is not None:  # includes decisions since the last refresh
             label = self.labels.label_of(row)
         note, cluster = listed.notes.get(row, ""), listed.clusters.get(row)
         if predictions is None or predictions.predicted[row] < 0:

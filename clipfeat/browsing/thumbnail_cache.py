@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 MAX_BYTES = 2**30
-"""Maximum size of the cache in bytes, checked at the first of every `TRIM_AFTER` new thumbnails."""
+"""Maximum size of the cache in bytes. It is checked once per `TRIM_AFTER` new thumbnails."""
 TRIM_AFTER = 500
 KEPT = 0.8
 """Share of the maximum size that is kept when thumbnails are deleted."""
@@ -15,7 +15,7 @@ TEMPORARY = ".tmp"
 
 
 class ThumbnailCache:
-    """Cache of thumbnail files. If they exceed `max_bytes`, the least recently used are deleted.
+    """Cache of thumbnail files. Above `max_bytes`, the least recently used files are deleted.
 
     Several processes may use one folder. A full or read-only disk is not an error: the thumbnails
     are then made again when they are needed.
@@ -55,7 +55,7 @@ class ThumbnailCache:
                 temporary.replace(file)
             finally:
                 temporary.unlink(missing_ok=True)
-        if self._n_new % TRIM_AFTER == 0:  # also at the first one of a process
+        if self._n_new % TRIM_AFTER == 0:  # also after the first thumbnail of a process
             self.trim()
         self._n_new += 1
 

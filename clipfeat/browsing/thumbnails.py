@@ -27,7 +27,8 @@ class BrowseThumbnails:
     """Thumbnails by row. Several threads may use them concurrently.
 
     An image is read only if it is below one of the roots of the data, under the rules of
-    `clipfeat.images.thumbnails`. The object is a context manager that ends the decoders.
+    `clipfeat.images.thumbnails`. The object is a context manager. On exit, it ends the decoder
+    processes.
 
     Parameters
     ----------

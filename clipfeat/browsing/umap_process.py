@@ -1,7 +1,7 @@
 """The child process that computes a map by UMAP for `clipfeat.browsing.projection`.
 
-The parent starts it as ``python -m clipfeat.browsing.umap_process IN.npy OUT.npy``. The child ends
-with the parent, because its standard input then ends.
+The parent starts it as ``python -m clipfeat.browsing.umap_process IN.npy OUT.npy``. When the parent
+ends, the standard input of the child closes, and the child exits.
 """
 
 import os
@@ -21,16 +21,16 @@ def main(source: str, target: str) -> None:
 
     X = np.load(source, allow_pickle=False)
     n_neighbors = min(15, len(X) - 1)
-    # Small sets start at random: the spectral start needs more rows than components.
+    # The spectral initialisation needs more rows than components, so small sets start at random.
     init = "spectral" if len(X) > 50 else "random"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a fixed seed means one thread
+        warnings.simplefilter("ignore")  # UMAP warns that a fixed seed limits it to one thread
         points = umap.UMAP(n_neighbors=n_neighbors, init=init, random_state=SEED).fit_transform(X)
     np.save(target, np.asarray(points, dtype=np.float32))
 
 
 def _end_with_parent() -> None:
-    os.read(0, 1)  # not sys.stdin, whose lock would stop the end of this process
+    os.read(0, 1)  # not sys.stdin, whose lock would block the exit of this process
     os._exit(1)
 
 

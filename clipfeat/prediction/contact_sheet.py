@@ -31,9 +31,9 @@ def contact_sheet(
 ) -> Image.Image:
     """Draw a grid of images with their predicted classes.
 
-    The caption of an image is the predicted class with its probability, and the true class if it is
-    another one. The border is blue if the prediction is right, orange if it is wrong, and grey if
-    the true class is unknown. For a video, the frame in the middle of the sampled frames is drawn.
+    The caption of an image is the predicted class with its probability, and the true class if it
+    differs. The border is blue if the prediction is right, orange if it is wrong, and grey if the
+    true class is unknown. For a video, the middle one of the sampled frames is drawn.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def contact_sheet(
 
 
 def _records_by_path(source: ImageInput, inputs: SourceOptions) -> Mapping[str, ImageRecord]:
-    """Return the records of a source by path. A video has the frame in the middle."""
+    """Return the records of a source by path. The path of a video has its middle frame."""
     images = with_frames(open_inputs(source, inputs), inputs.frames)
     of_file: dict[str, list[ImageRecord]] = {}
     for record in images:

@@ -217,8 +217,8 @@ def robustness(
     model : Model or path
         A fitted model, or a model file.
     source : path, sequence of paths, images in memory, or ImageSource
-        Labelled images. Images that the model was fitted on are left out. An `ImageSource` comes
-        from `clipfeat.prediction.predicting.open_images`.
+        Labelled images. Images that the model was fitted on are left out. An `ImageSource` must
+        come from `clipfeat.prediction.predicting.open_images`.
     degradations : sequence of str
         Names of degradations in `DEGRADATIONS`.
     weights, face_weights, inputs, average, device, resources

@@ -169,9 +169,9 @@ def save_explanations(
     features : path
         Feature file of the training images.
     images : path, optional
-        Folder of the training images. By default, the folder that the feature file records is used
-        if this user has embedded its images on this computer. Otherwise, the page has no thumbnails
-        of training images.
+        Folder of the training images. By default, the folder that the feature file records is used,
+        but only if the same user embedded the images on this computer. Otherwise, the page has no
+        thumbnails of training images.
 
     Returns
     -------

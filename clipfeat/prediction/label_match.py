@@ -1,4 +1,4 @@
-"""True labels that match no class of a model."""
+"""Comparison of true labels with the classes of a model."""
 
 import re
 from collections import Counter
@@ -37,7 +37,7 @@ def nearest_class(label: str, classes: Sequence[str]) -> str | None:
 
 
 def is_respelled(label: str, classes: Sequence[str]) -> bool:
-    """Whether a label differs from a class only in capitals, spaces or punctuation."""
+    """Return whether a label differs from a class only in capitals, spaces or punctuation."""
     return label not in classes and _plain(label) in {_plain(name) for name in classes}
 
 
@@ -104,7 +104,7 @@ def check_labels(labels: Iterable[str], classes: Sequence[str], source: str) -> 
 
 
 def as_classes(labels: Iterable[str], classes: Sequence[str], *, merge: bool) -> dict[str, str]:
-    """Map each label to the class of a model that is the same number or truth value.
+    """Map each label to the model's class with the same numeric value or truth value.
 
     All other labels are mapped to themselves.
 

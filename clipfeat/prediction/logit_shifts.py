@@ -60,7 +60,7 @@ def fit_shifts(y: Labels, p: Probabilities) -> Shifts:
 
 
 def held_out_probabilities(y: Labels, p: Probabilities) -> Probabilities:
-    """Shift each image with the shifts that were fitted without it.
+    """Shift the probabilities of each image by shifts that were fitted without this image.
 
     Up to `MAX_FOLDS` images, this is leave-one-out.
     """

@@ -36,8 +36,7 @@ class NearestImages:
 
     Views, which are degraded or flipped copies of an image, are not searched.
 
-    Every search compares all training images. A search among 100,000 rows of 1,280 features is one
-    product of matrices.
+    Every search compares all training images, in a single matrix product.
 
     Parameters
     ----------
@@ -117,7 +116,7 @@ class NearestImages:
     def _in_units(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Standardise the columns, and scale each encoder's part of a row to the same length.
 
-        The product of two rows is then the mean of the encoders' cosines.
+        The dot product of two rows is then the mean of the encoders' cosine similarities.
         """
         rows = (X - self._mean) / self._scale
         for block in self._blocks:

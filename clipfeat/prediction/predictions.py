@@ -227,7 +227,7 @@ class Predictions:
 
     @property
     def fresh(self) -> NDArray[np.bool_]:
-        """Mask of the readable images that are not training images, one row for each image."""
+        """Mask of the readable images that are not training images, without repeated images."""
         first = {path: i for i, path in reversed(list(enumerate(self.paths)))}
         fresh = np.array(
             [first[path] == i and path not in self.training for i, path in enumerate(self.paths)],
@@ -365,7 +365,7 @@ def _parts_with_rows(features: FeatureSet) -> list[_Part]:
 
 
 def _place(path: str, place: Mapping[str, int]) -> int:
-    """Return the index in the source of a row's image. Other rows come after all images."""
+    """Return the position of an image in the source, to sort by. Other images come last."""
     return place.get(path, place.get(record_path(path), len(place)))
 
 

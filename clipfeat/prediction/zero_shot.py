@@ -36,7 +36,7 @@ class Prompts:
     classes : mapping of str to sequence of str
         For each class, one or more names of the class in English.
     templates : sequence of str
-        Sentences with ``{}``, which each name replaces. By default, the names themselves.
+        Sentences with ``{}``, which is replaced by each name. By default, the texts are the names.
     """
 
     classes: Mapping[str, Sequence[str]]
@@ -108,10 +108,10 @@ def zero_shot(
     weights: str | Path | None = None,
     positive: str | None = None,
 ) -> Model:
-    """Make a model from descriptions of the classes. The images are not used for training.
+    """Create a model from descriptions of the classes. The images are not used for training.
 
     The features of a class are the L2-normalised mean of the features of its texts. The logit of an
-    image is the cosine similarity of image and class times the logit scale of the encoder. This
+    image is its cosine similarity to the class, multiplied by the logit scale of the encoder. This
     equals the zero-shot classifier of open_clip.
 
     Parameters
@@ -156,7 +156,7 @@ def zero_shot(
     coef = scale * means / np.linalg.norm(means, axis=1, keepdims=True)
     linear = LogisticRegression()
     linear.classes_ = np.arange(len(coef))
-    # For two classes, scikit-learn keeps the difference of the logits.
+    # For two classes, scikit-learn stores the weights of the difference of the logits.
     linear.coef_ = coef if len(coef) > 2 else coef[1:] - coef[:1]
     linear.intercept_ = np.zeros(len(linear.coef_))
     steps = [("normalizer", Normalizer().fit(data.X[:1])), ("logisticregression", linear)]

@@ -1,11 +1,11 @@
 """Cost of a million rows, and the extrapolation to ten million and to a billion images.
 
-``python benchmarks/at_scale.py --rows 1000000`` runs all of an embedding run except decoding and
-encoding: it lists synthetic members of tar files, checks their files, commits random features in
-parts, merges the parts into shards, and writes the cache of content hashes. Then it resumes the
-finished run, and reads the file like `fit`. Each stage is in a process of its own. The memory of a
-row is the difference between the run and one of a quarter of the rows, so that constant buffers
-are not multiplied. The number of GPUs and cores and their images per second are arguments, and are
+``python benchmarks/at_scale.py --rows 1000000`` runs every step of an embedding run except decoding
+and encoding: it lists synthetic members of tar files, checks their files, commits random features
+in parts, merges the parts into shards, and writes the cache of content hashes. Then it resumes the
+finished run, and reads the file like `fit`. Each stage runs in its own process. The memory per row
+is computed from the difference to a run with a quarter of the rows, so that constant buffers are
+not multiplied. The number of GPUs and cores and their images per second are arguments. They are
 not measured.
 """
 
@@ -51,7 +51,7 @@ def main() -> None:
     """Measure the costs of a row, and print the extrapolation."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--features", type=int, default=16, help="Features of a row.")
+    parser.add_argument("--features", type=int, default=16, help="Number of features per row.")
     parser.add_argument("--gpus", type=int, default=8, help="GPUs of the cluster")
     parser.add_argument("--gpu-rate", type=float, default=10_000, help="Images/s of a GPU")
     parser.add_argument(
@@ -139,7 +139,7 @@ def embed(work: Path, n: int, width: int) -> Costs:
 
 
 def resume(work: Path, n: int, width: int) -> Costs:
-    """Run again, when every image is known."""
+    """Run again after every image has been encoded."""
     costs: Costs = {}
     out = work / "out.h5"
     before = resident()
@@ -195,7 +195,7 @@ def row_of(record: ImageRecord) -> Row:
 
 
 def spec_of(width: int) -> EncoderSpec:
-    """Return a spec of features of a width."""
+    """Return the spec of an encoder with `width` features."""
     return EncoderSpec(
         name="random", weights="", untrained=False, layer="last", options="{}",
         input_size=(224, 224), interpolation="bicubic", crop_pct=1.0, crop_mode="center",

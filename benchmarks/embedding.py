@@ -5,9 +5,9 @@
 All encoders use the first GPU if there is one.
 
 The script makes images (500×375, from photographs in scikit-image) and random weights once, and a
-virtual environment for each tool. It runs all tools on the same files, interleaved. The time is
-from the first image to the finished file. Loading a model is not counted, nor the time in which
-clipfeat compares precisions and converts the network, which is printed separately. ``--skip``
+virtual environment for each tool. It runs all tools on the same files, interleaved. The time runs
+from the first image to the finished file, without loading the model. The time in which clipfeat
+compares precisions and converts the network is not included, but is printed separately. ``--skip``
 leaves a tool out. Each runner is a script in ``benchmarks/peers``.
 """
 

@@ -12,22 +12,23 @@ test rows and seed:
 - ``whole, fine-tuned``: all weights, batch norms included, trained with AdamW on images mirrored at
   random. Batch norms that the file folds into the convolutions are unfolded first (see `unfold`).
 
-Both fine-tunings warm up for a tenth of their steps, then follow a cosine schedule to zero. The
-number of epochs is fixed (``--epochs``, and at least ``--steps`` steps). The learning rate is
-chosen by the log loss on a fifth of the training rows, or of ``--tuning-rows`` of them. The
-held-out rows are whole groups if the test set has new groups. The rate is chosen once per size of
-the training set or column, in the first training, because a choice in each training would cost
-several times as much as all other steps. No other parameter is tuned.
+In both fine-tunings, the learning rate warms up for a tenth of the steps, and then decays to zero
+on a cosine schedule. The number of epochs is fixed (``--epochs``, and at least ``--steps`` steps).
+The learning rate is chosen by the log loss on a held-out fifth of the training rows, or of
+``--tuning-rows`` of them. The held-out rows are whole groups if the test set has new groups. The
+learning rate is chosen in the first training for each size of the training set or column, and
+reused in the others. A choice in each training would cost several times as much as all other steps.
+No other parameter is tuned.
 
-Protocols: ``in-domain`` trains on all rows and tests on ``--test``. ``few-shot`` trains on a number
-of images per class, where smaller draws are part of larger ones, and tests on ``--test``.
-``leave-out`` holds out each value of a column of the training images, or ``--folds`` sets of
+Protocols: ``in-domain`` trains on all rows and tests on ``--test``. ``few-shot`` trains on a random
+sample of each class and tests on ``--test``. For one seed, smaller samples are subsets of larger
+ones. ``leave-out`` holds out each value of a column of the training images, or ``--folds`` sets of
 values.
 
 Seconds are summed over all trainings of a table. "Before" is the time to embed the training rows (a
 fraction of one pass over all rows) and to choose the learning rate. "Fit" is the time of the fits.
-CPU seconds are those of all threads in both. Reading, decoding, resizing and loading weights take
-the same time for all contenders and are not counted. Threads of a training wait for one another, so
+CPU seconds include all threads of both. Reading, decoding, resizing and loading weights take the
+same time for all contenders and are not counted. Threads of a training wait for one another, so
 other processes on the same cores slow it down several times. Compare seconds on an idle machine.
 """
 
@@ -100,7 +101,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Tuning:
-    """Fine-tuning of a network; `make` returns it with its initial weights."""
+    """Settings to fine-tune a network. `make` returns the network with its initial weights."""
 
     make: Callable[[torch.Tensor], nn.Module]
     inputs: torch.Tensor
@@ -161,7 +162,7 @@ def timed(work: Callable[[], Any]) -> tuple[Any, NDArray[np.float64]]:
 
 
 def batches(n: int, size: int) -> Iterator[torch.Tensor]:
-    """Draw random batches of one size endlessly; the incomplete last batch is dropped."""
+    """Yield random batches of one size endlessly. Incomplete batches are dropped."""
     while True:
         yield from torch.randperm(n)[: n - n % size].split(size)
 
@@ -199,9 +200,9 @@ def probabilities(
 
 
 def choose_rate(tuning: Tuning, data: FeatureSet, y: torch.Tensor, task: Task) -> float:
-    """Choose the learning rate of the smallest log loss on a held-out fifth of the training rows.
+    """Choose the learning rate with the smallest log loss on a held-out fifth of the training rows.
 
-    Trainings of the same name reuse the choice of the first.
+    Later trainings of the same name reuse the choice of the first one.
     """
     if len(tuning.rates) == 1:
         return tuning.rates[0]
@@ -225,7 +226,7 @@ def choose_rate(tuning: Tuning, data: FeatureSet, y: torch.Tensor, task: Task) -
 def fine_tuned(
     tuning: Tuning, seconds: NDArray[np.float64], data: FeatureSet, task: Task
 ) -> Outcome:
-    """Choose a rate and train; `seconds` is the time to embed a row, 0 for pixels."""
+    """Choose a learning rate and train. `seconds` is the time to embed a row, or 0 for pixels."""
     y = torch.from_numpy(data.y)
     rate, choosing = timed(partial(choose_rate, tuning, data, y, task))
     network, fitting = timed(partial(train, tuning, task.train, y, rate, task.seed))
@@ -237,7 +238,7 @@ def fine_tuned(
 def frozen(
     X: NDArray[np.float32], clf: str, seconds: NDArray[np.float64], data: FeatureSet, task: Task
 ) -> Outcome:
-    """Fit a classifier on frozen features; `seconds` is the time to embed a row."""
+    """Fit a classifier on frozen features. `seconds` is the time to embed a row."""
     classifier = make_classifier(clf, random_state=task.seed, n_jobs=torch.get_num_threads())
     groups = None if task.groups is None else task.groups[task.train]
     fit = partial(fit_with_groups, classifier, X[task.train], data.y[task.train], groups)
@@ -291,13 +292,13 @@ def embedded(encoder: Encoder, pixels: torch.Tensor) -> tuple[NDArray[np.float32
 
 
 def draw(rows: RowNumbers, y: NDArray[np.int64], n: int, seed: int) -> RowNumbers:
-    """Draw `n` rows of each class; smaller draws of a seed are part of larger ones."""
+    """Sample `n` rows of each class. For one seed, smaller samples are subsets of larger ones."""
     shuffled = np.random.default_rng(seed).permutation(rows)
     return np.sort(np.concatenate([shuffled[y[shuffled] == c][:n] for c in np.unique(y)]))
 
 
 def tasks(protocol: str, data: FeatureSet, n_train: int, given: Any) -> Iterator[Task]:
-    """List the tasks of a protocol; rows after the first `n_train` are the test set."""
+    """List the tasks of a protocol. The rows after the first `n_train` are the test set."""
     rows = np.arange(len(data))
     training, test, seed = rows[:n_train], rows[n_train:], given.seed
 
@@ -324,7 +325,7 @@ def tasks(protocol: str, data: FeatureSet, n_train: int, given: Any) -> Iterator
 
 
 def table(title: str, y: NDArray[np.int64], done: dict[str, list[Outcome]], of: list[Task]) -> None:
-    """Print means over the trainings, and the difference of each contender to the network."""
+    """Print means over the trainings, and how much better the whole network is than each other."""
     single = len(of) == 1
     sizes = sorted({len(task.train) for task in of}), sorted({len(task.test) for task in of})
     trained, tested = (" to ".join(f"{n:,}" for n in dict.fromkeys((s[0], s[-1]))) for s in sizes)
@@ -393,7 +394,7 @@ def contenders(given: Any, pixels: torch.Tensor, n_classes: int, encoder: Encode
 
 
 def linear(n_features: int, n_classes: int, _: torch.Tensor) -> nn.Module:
-    """Make a linear layer; its training rows do not matter."""
+    """Make a linear layer. The training rows, which are the last argument, are not used."""
     return nn.Linear(n_features, n_classes)
 
 

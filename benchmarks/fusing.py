@@ -5,9 +5,13 @@
 The variants are plain torch, the fusing of `clipfeat.encoders.fusing`, OpenVINO, and torch.compile
 with frozen weights. Weights and images (224×224) are random. Each repeat runs every variant once,
 in turn, so that a change in the machine's speed affects all of them. One core is used because
-clipfeat encodes one batch on each core. The table gives the milliseconds per image (median, least
-and most), the median of the ratios of plain torch and of the fused model to the variant, the least
-cosine with float32 in plain torch, and the seconds before the first batch is done.
+clipfeat encodes one batch on each core. The table has these columns:
+
+- the milliseconds per image: median, minimum and maximum;
+- the median ratio of the time of plain torch to that of the variant, and the same for the fused
+  model;
+- the smallest cosine between the features and those of plain torch in float32;
+- the seconds until the first batch is done.
 """
 
 import argparse

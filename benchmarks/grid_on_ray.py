@@ -1,8 +1,9 @@
-"""Compare the speed of cells in order, with joblib's Ray backend, and as Ray tasks.
+"""Compare the speed of cells that run in order, on joblib's Ray backend, and as Ray tasks.
 
-``python benchmarks/grid_on_ray.py`` runs the cells of a benchmark on random features, with one
-thread each, on a Ray cluster whose workers are already running. joblib's ``Parallel`` runs the same
-function and is the alternative to `clipfeat.fits.on_ray`.
+A cell is the fit of one classifier on one fold. ``python benchmarks/grid_on_ray.py`` runs the cells
+of a benchmark on random features, with one thread each, on a Ray cluster whose workers are already
+running. joblib's ``Parallel`` runs the same function and is the alternative to
+`clipfeat.fits.on_ray`.
 """
 
 import argparse
@@ -85,7 +86,7 @@ def main() -> None:
 def by_joblib(
     function: Callable[..., Any], shared: tuple[Any, ...], pieces: Sequence[tuple[Any, ...]]
 ) -> Iterator[tuple[int, Any]]:
-    """Run pieces of work as an `Executor`, on joblib's Ray backend."""
+    """Run pieces of work on joblib's Ray backend, with the interface of an `Executor`."""
     remote_args = {"num_cpus": 1}
     with joblib.parallel_config("ray", n_jobs=-1, ray_remote_args=remote_args):
         call = joblib.delayed(function)

@@ -1,11 +1,11 @@
-"""Labels chosen by the queue of ``clipfeat next`` against random labels.
+"""Compare labels for images that ``clipfeat next`` chooses with labels for random images.
 
 ``python benchmarks/labelling.py POOL.h5 TEST.h5 --repeats 30``
 
-In each repetition, a random part of the pool is unlabelled. Batches of its images get their true
-labels until `--labels` have one. A logistic regression on the labelled images is scored on the test
-file after each batch. Prints the mean accuracy of each method, and the difference from random
-labels with a 95 % interval (paired by repetition, Student's t).
+Each repetition uses a random part of the pool, at first without labels. Batches of images get their
+true labels until ``--labels`` images have one. After each batch, a logistic regression is fitted on
+the labelled images and scored on the test file. The script prints the mean accuracy of each method,
+and the difference from random images with a 95 % interval (paired by repetition, Student's t).
 """
 
 import argparse
@@ -33,14 +33,14 @@ def choose_random(pool: FeatureSet, labelled: Rows, n: int, seed: int) -> Rows:
 
 
 def choose_queued(pool: FeatureSet, labelled: Rows, n: int, seed: int) -> Rows:
-    """Choose as ``clipfeat next`` does."""
+    """Choose images as ``clipfeat next`` does."""
     y = np.full(len(pool), -1)
     y[labelled] = pool.y[labelled]
     return label_queue(replace(pool, y=y), n, seed=seed).rows
 
 
 def choose_uncertain(pool: FeatureSet, labelled: Rows, n: int, seed: int) -> Rows:
-    """Choose the smallest margins, without clusters."""
+    """Choose the images with the smallest margins, without clustering."""
     factor, queue.FACTOR = queue.FACTOR, 1
     try:
         return choose_queued(pool, labelled, n, seed)
@@ -49,7 +49,7 @@ def choose_uncertain(pool: FeatureSet, labelled: Rows, n: int, seed: int) -> Row
 
 
 def choose_distant(pool: FeatureSet, labelled: Rows, n: int, seed: int) -> Rows:
-    """Choose by k-means++ alone, without a classifier."""
+    """Choose images by k-means++ alone, without a classifier."""
     unlabelled = replace(pool, y=np.full(len(pool), -1))
     return label_queue(unlabelled, n, seed=seed, without=pool.files[labelled].tolist()).rows
 

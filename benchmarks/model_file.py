@@ -53,7 +53,7 @@ print(time.perf_counter() - begun)
 
 
 def noise(n_rows: int, seed: int) -> FeatureSet:
-    """Draw features whose first twenty columns say a little about the class."""
+    """Draw features whose first twenty columns are weakly correlated with the class."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n_rows, N_FEATURES)).astype(np.float32)
     y = (X[:, :20].sum(axis=1) + 9 * rng.normal(size=n_rows) > 0).astype(np.int64)
@@ -61,7 +61,7 @@ def noise(n_rows: int, seed: int) -> FeatureSet:
 
 
 def load_seconds(path: Path, code: str) -> float:
-    """Load a model file in a new process, and return the seconds with all imports."""
+    """Load a model file in a new process, and return the seconds, including all imports."""
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
     )

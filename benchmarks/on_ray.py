@@ -1,8 +1,9 @@
-"""Overhead of Ray on one machine: the local engine against one Ray worker of each pool.
+"""Overhead of Ray on one machine: the local engine against Ray with one worker in each pool.
 
 ``python benchmarks/on_ray.py --images 4000`` embeds a folder of JPEGs with both engines,
-interleaved, and compares the rows bit for bit. Two times are printed for Ray: of the run on a
-cluster with started workers, and of the whole command, which also starts and stops the cluster.
+interleaved, and compares the rows bit for bit. For Ray, the script prints two times: the time of a
+run on a cluster whose workers have started, and the time of the whole command, which also starts
+and stops the cluster.
 """
 
 import argparse
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--image-size", type=int)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument(
-        "--plain-workers", type=int, default=1, help="0 is the default of the local engine"
+        "--plain-workers", type=int, default=1, help="Workers of the local engine; 0: its default"
     )
     parser.add_argument(
         "--plain-threads", type=int, default=1, help="Threads of torch. The actor on Ray has 1."

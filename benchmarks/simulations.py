@@ -2,11 +2,11 @@
 
 ``python benchmarks/statistics.py [TABLE …] [--draws 200]`` prints the tables of this module.
 
-Each table compares printed statistics with a truth that is known, because scores are drawn from a
-known distribution and put into a `Benchmark`. ``fitted_simulations.py`` has the tables that fit
-classifiers. R is the number of simulated
-draws. A share of R draws has a standard error of sqrt(share (1 - share) / R), about 0.015 for a
-share of 0.95 and R = 200. Add a table as one more entry of `TABLES`.
+Each table compares printed statistics with the truth. The truth is known, because scores are drawn
+from a known distribution and put into a `Benchmark`. ``fitted_simulations.py`` has the tables that
+fit classifiers. R is the number of simulated draws. A share of R draws has a standard error of
+sqrt(share (1 - share) / R), about 0.015 for a share of 0.95 and R = 200. To add a table, add an
+entry to `TABLES`.
 """
 
 import argparse

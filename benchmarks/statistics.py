@@ -2,8 +2,9 @@
 
 ``python benchmarks/statistics.py [TABLE …] [--draws 200]``
 
-A script of this folder finds this file first if it, or one of its libraries, imports the module
-``statistics`` of the standard library. The file then loads that module in its place.
+If another script of this folder, or one of its libraries, imports ``statistics``, Python finds this
+file before the module of the standard library. This file then loads the standard module in its own
+place.
 """
 
 import sys

@@ -1,10 +1,11 @@
-"""What does the feature file's safety cost, against a bare append-only h5py loop?
+"""Cost of the feature file's safety, compared with a bare append-only h5py loop.
 
 ``python benchmarks/store.py [--rows 20000] [--width 768] [--repeats 3]``
 
-Both write the same float16 rows in batches of 256: one through `FeatureWriter` (parts, fsync,
-checksums, a verified merge), one by resizing a chunked dataset and closing the file at the end.
-Interleaved, with medians and the share of an embedding run at 2,000 images/s.
+Both writers write the same float16 rows in batches of 256. One is `FeatureWriter` (parts, fsync,
+checksums, a verified merge). The other resizes a chunked dataset and closes the file at the end.
+The runs are interleaved. The table gives medians, and the share of the time of an embedding run at
+2,000 images/s.
 """
 
 import argparse
@@ -26,7 +27,7 @@ RUN_RATE = 2000.0
 
 
 def by_clipfeat(path: Path, features: np.ndarray) -> None:
-    """Through the writer, merge and all."""
+    """Write the rows with `FeatureWriter`, including the merge."""
     spec = EncoderSpec(
         "bench", "", False, "last", "{}", (224, 224), "none", 1.0, "center", (0.0,), (1.0,),
         features.shape[1], "bf16", "rgb8-1",
@@ -41,7 +42,7 @@ def by_clipfeat(path: Path, features: np.ndarray) -> None:
 
 
 def by_bare_h5py(path: Path, features: np.ndarray) -> None:
-    """What a script without clipfeat does; a kill at any moment may lose it all."""
+    """Write the rows like a script without clipfeat. If it is killed, all rows may be lost."""
     width = features.shape[1]
     text = h5py.string_dtype()
     with h5py.File(path, "w") as h5:

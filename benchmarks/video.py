@@ -2,9 +2,10 @@
 
 ``python benchmarks/video.py [--seconds 60] [--repeats 3]``
 
-Writes two H.264 clips of 640×360 at 30 frames per second: one with a key frame each second, and one
-with a key frame at the start only. Times in one process: reading the duration, decoding every frame
-with PyAV's own loop, and `decode_frame` at 1 and 0.5 frames per second and for 8 frames.
+The script writes two H.264 clips of 640×360 at 30 frames per second: one with a key frame each
+second, and one with a key frame at the start only. In one process, it measures three steps: reading
+the duration, decoding every frame with PyAV's own loop, and `decode_frame` at 1 and 0.5 frames per
+second and for 8 frames.
 """
 
 import argparse

@@ -5,8 +5,8 @@
 Both sides are whole processes on the same synthetic features of two classes, and run in turn. The
 plain loop fits the estimators of ``zoo.py`` in this folder on the same number of folds, averages
 their probabilities and prints accuracies. clipfeat also computes intervals and writes the report.
-Seconds of the clock are of little use on a busy machine. The processor seconds of all threads
-include busy waiting, unless ``OMP_WAIT_POLICY=passive`` is set.
+On a busy machine, wall times are not reliable. The CPU times of all threads include busy waiting,
+unless ``OMP_WAIT_POLICY=passive`` is set.
 """
 
 import argparse

@@ -84,8 +84,8 @@ class Agreement:
         )
         if self.n_left_out:
             text += (
-                f". Left out of --check: {counted(self.n_left_out, 'image')}, which the model was "
-                "fitted on or which cannot be read"
+                f". {counted(self.n_left_out, 'image')} of --check were left out, because they are "
+                "training images or cannot be read"
             )
         return text
 

@@ -140,7 +140,7 @@ def test_training_images_prove_nothing(lite_model: Model, image_folder: Path) ->
     trained = replace(lite_model, training_keys=np.array(keys))
     agreement = compared(trained, files[:8])
     assert (agreement.n_images, agreement.n_left_out) == (8 + 3, 5)
-    assert "5 images of --check left out" in str(agreement)
+    assert "5 images of --check were left out" in str(agreement)
     assert agreement.lowest < agreement.highest - 0.01
     assert compared(trained, files[:5]).images == GENERATED
 

@@ -55,7 +55,7 @@ def photograph_verdict(folder: Path, image: Path) -> None:
 
 
 def reduce_colours(path: Path) -> None:
-    """Replace a picture by one of few colours."""
+    """Reduce a picture file to 128 colours."""
     picture = Image.open(path).convert("RGB")
     picture.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
 
@@ -63,7 +63,7 @@ def reduce_colours(path: Path) -> None:
 def photograph(
     address: str, name: str, *, width: int, height: int, images: Sequence[Path] = ()
 ) -> None:
-    """Save the first screen of a page as a picture of few colours. The page may get images."""
+    """Upload images to a page, if there are any, and save its first screen as a picture."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         tab = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=1.5)

@@ -1,9 +1,9 @@
-"""Training on degraded copies, with a centre crop and models of K folds that are averaged.
+"""Training on degraded copies with a centre crop, and an average of one model per fold.
 
 Each training image gets six degraded copies: JPEG, noise, blur, colour, grey, and shift, scale and
 rotation. Every image is resized to 256 pixels, and the encoder gets the central 156 of them. One
-model is fitted per fold, and their probabilities are averaged. The table compares this model with
-one that was fitted on the clean images only, on clean and on degraded test images::
+model is fitted per fold, and their probabilities are averaged. The table shows the scores of this
+model, and of a model of the clean images only, on clean and on degraded test images::
 
     python examples/degraded_training.py train/ test/
 """

@@ -1,8 +1,9 @@
 """Four classifiers on unbalanced classes, with and without balancing, and a Kaggle submission.
 
 Logistic regression, nearest neighbours, a random forest and boosting are fitted on the same
-features. The classes have very different numbers of images, so accuracy says little, and the table
-is ordered by balanced accuracy. A vote of the four, balanced or not, fills the sample submission::
+features. The classes have very different numbers of images, so accuracy is misleading, and the
+table is ordered by balanced accuracy. A vote of the four classifiers, with the better balancing,
+fills the sample submission::
 
     python examples/unbalanced_submission.py train/ test/ sample_submission.csv
 """

@@ -1,7 +1,7 @@
-"""Nine models (three image sizes, three augmentations), of which the best five vote.
+"""A vote of the best five of nine models (three image sizes, three augmentations).
 
-The models learn photographs, images of the ``--own`` generators, and as many of the ``--external``
-ones. New images of the own generators choose five models (validation). Other generators test them.
+The models are fitted on photographs, ``--own`` generators, and equally many ``--external`` images.
+The best five are chosen on new images of the own generators, and tested on other generators.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Merging several feature files of one encoder into one."""
+"""Merging several feature files of one encoder into one file."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,9 +32,9 @@ class MergeReport:
     path : Path
         The new feature file.
     n_rows : int
-        Number of rows.
+        Number of rows of the new file.
     n_doubled : int
-        Number of rows left out because another row of the same path is kept.
+        Number of rows that were left out, because the new file has another row for the same path.
     n_failures : int
         Number of images that have no row because they could not be encoded.
     root : str
@@ -134,7 +134,7 @@ def merge_files(
 def reroot(path: str | Path, root: str, prefix: str) -> None:
     """Make the paths of a feature file relative to a folder above its root.
 
-    The caller holds the file's lock since before it computed `prefix`.
+    The caller must lock the file before it computes `prefix`, and hold the lock during this call.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def reroot(path: str | Path, root: str, prefix: str) -> None:
     root : str
         The new root.
     prefix : str
-        Path from the new root to the present root, with a slash at its end.
+        Path from the new root to the current root, with a slash at its end.
 
     Raises
     ------
@@ -209,8 +209,8 @@ def _write(
 def rebased(roots: Sequence[str]) -> tuple[str, list[str]]:
     """Return the common folder of all roots, and the path from it to each root.
 
-    If a root is not an absolute path, its place relative to the others is unknown. The common
-    folder and all prefixes are then empty, so that paths stay as they are.
+    If a root is not an absolute path, its position relative to the other roots is unknown. The
+    common folder and all prefixes are then empty, so that paths stay unchanged.
 
     Examples
     --------
@@ -233,8 +233,8 @@ def rebased(roots: Sequence[str]) -> tuple[str, list[str]]:
 def _names(files: Sequence[Stored], *, merge: bool) -> dict[str, str]:
     """Map the labels of all files to class names.
 
-    Texts of the same number, such as ``1`` and ``1.0``, get one name. With `merge`, so do spellings
-    that differ only in capitals or spaces.
+    Texts of the same number, such as ``1`` and ``1.0``, get one name. With `merge`, spellings that
+    differ only in capitals or spaces also get one name.
     """
     labels = Counter(label for file in files for label in file.strings("labels").tolist())
     names = class_names(labels)
@@ -251,7 +251,7 @@ def _names(files: Sequence[Stored], *, merge: bool) -> dict[str, str]:
 def _owners(
     files: Sequence[Stored], prefixes: Sequence[str], names: Mapping[str, str], prefer: str | None
 ) -> dict[str, int]:
-    """Map each path to the index of the file whose row is kept."""
+    """Map each path to the index of the file whose row is written."""
     owners: dict[str, int] = {}
     known: dict[str, dict[str, object]] = {}
     for number, (file, prefix) in enumerate(zip(files, prefixes, strict=True)):
@@ -316,10 +316,10 @@ def _row_chunks(
 
 
 def _prefixed_text(prefix: str, text: str, path: str, file: str) -> str:
-    """Add the prefix to a row's group or column ``file`` if this text is the path of its image.
+    """Add the prefix to a row's group or column ``file`` if this text is the path of the image.
 
-    A view, face or frame has the path of its image in the column ``file``, and at the start of its
-    own path.
+    The row of a view, face or frame has the path of its image in the column ``file``. The path of
+    such a row starts with the path of the image.
     """
     image = file if file and path.startswith(file) else path
     return prefixed(prefix, text) if text == image else text

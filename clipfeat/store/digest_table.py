@@ -1,20 +1,20 @@
 """Tables of content hashes and other digests, in one block of memory.
 
-An entry of a set or dictionary of Python objects takes 100 to 200 bytes. Here, it takes its own
-bytes and on average half as much again, because a part of the slots is empty.
+An entry of a set or dictionary of Python objects takes 100 to 200 bytes. An entry of these tables
+takes about 1.5 times the bytes of its key and value, because some of the slots are empty.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 FULLEST = 0.8
-"""Share of the slots that are in use when a table grows."""
+"""A table grows when more than this share of its slots would be in use."""
 GROWTH = 1.5
 _FEWEST_SLOTS = 64
 
 
 class DigestTable:
-    """Hash table with open addressing, whose keys and values have a fixed number of bytes.
+    """Hash table with open addressing for keys and values of a fixed number of bytes.
 
     One thread may change the table while other threads look up keys.
 

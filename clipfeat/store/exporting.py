@@ -33,10 +33,10 @@ def export(
         The feature file.
     out : path
         The output file. Its suffix selects the format. A ``.parquet`` file has the columns path,
-        key, label, group and split, the source's columns, the sizes, and ``features`` as a list of
-        fixed size. A ``.npz`` file has one array for each dataset of the feature file, with class
-        names as labels, and loads without pickle. A ``.csv`` file has the same columns as a
-        ``.parquet`` file, but one column for each feature.
+        key, label, group and split, the source's columns, the image and file sizes, the format, and
+        ``features`` as a list of fixed size. A ``.npz`` file has one array for each dataset of the
+        feature file, with class names as labels, and loads without pickle. A ``.csv`` file has the
+        same columns as a ``.parquet`` file, but one column for each feature.
     overwrite : bool
         Replace an existing file.
     progress : bool or callable
@@ -67,7 +67,9 @@ def export(
     with storage_errors(f"looking for {target}"):
         is_taken = target.exists()
     if is_taken and not overwrite:
-        raise OutputExistsError(f"{target} already exists. Give another -o, or add --overwrite.")
+        raise OutputExistsError(
+            f"{target} already exists. Pass another path with -o, or add --overwrite."
+        )
     with reporting(progress) as report, open_stored(path) as stored:
         stored.spec.warn_if_untrained(path)
         if not is_remote(target):

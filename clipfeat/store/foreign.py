@@ -1,5 +1,7 @@
 """Finding and reading the features that other tools write.
 
+These are the known layouts, by tool:
+
 ====================  =============================================================================
 thingsvision          a folder with ``features.npy``, ``.hdf5``, ``.mat`` or ``.txt``, or with the
                       numbered files ``features_01.npy``, …; ``file_names.txt`` names the images
@@ -29,7 +31,8 @@ from clipfeat.system.files import MAX_RATIO, MAX_UNPACKED
 from clipfeat.system.optional_libraries import require
 
 MAX_CAPTION = 1000
-"""Maximum length of captions, since a text dataset is as wide as its longest value."""
+"""Maximum number of characters of a caption. All values of a text dataset take as much space as the
+longest value."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +195,8 @@ READERS: dict[str, Reader] = {
     ".mat": _read_mat,
     ".txt": _read_txt,
 }
-"""Readers of thingsvision's file formats. Each returns blocks of features, and any image names."""
+"""Readers of thingsvision's file formats. Each returns blocks of features and the names of their
+images, or no names if the file does not contain them."""
 
 
 def _clip_retrieval(folder: Path) -> ForeignFeatures:

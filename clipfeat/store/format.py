@@ -33,7 +33,7 @@ Datasets
 --------
 All datasets MUST be contiguous and of fixed shape, without filters, variable-length or external
 data. Each MUST have the attribute ``crc32``, which is the CRC-32 of its bytes. N is the number of
-rows, D of features, K of classes, and M of failures.
+rows, D the number of features, K the number of classes, and M the number of failures.
 
 ======================  ===========  ====================================================
 ``features``            (N, D)       float16 or float32; finite; not normalised
@@ -68,8 +68,8 @@ depend on them. ``request`` (JSON) records the encoder's name and options. If a 
 same request and no image is new, the run need not load the encoder. Unknown attributes and
 datasets MUST be ignored.
 
-To raise the version: add a branch to `reading`, keep a small file of the old version under
-``tests/store/files``, and describe the change here.
+To raise the version, add a branch to `clipfeat.store.one_file.open_file`, keep a small file of the
+old version in ``tests/store/files``, and describe the change here.
 """
 
 import zlib
@@ -91,7 +91,7 @@ PARTS_SUFFIX = ".parts"
 SHARDS_SUFFIX = ".shards"
 LOCK_SUFFIX = ".lock"
 REMEDY = "Restore the file from a copy, or embed the images again with --overwrite."
-"""The remedy for a damaged file. Error messages end with it."""
+"""Remedy for a damaged file, at the end of error messages."""
 
 Column = NDArray[np.generic]
 
@@ -136,8 +136,8 @@ class Segment:
 def text_column(values: Sequence[str]) -> Column:
     """Encode strings as UTF-8 of a fixed length: the length of the longest encoded string.
 
-    Characters that UTF-8 cannot represent become backslash escapes. Such characters occur in the
-    names of files that are not valid text.
+    Characters that UTF-8 cannot represent become backslash escapes. Such characters occur in file
+    names that are not valid UTF-8.
     """
     encoded = [value.encode("utf-8", "backslashreplace") for value in values]
     return np.array(encoded, dtype=f"S{max(map(len, encoded), default=1) or 1}")
@@ -186,5 +186,8 @@ def segment_columns(segment: Segment) -> dict[str, Column]:
 
 
 def checksum(values: Column, start: int = 0) -> int:
-    """Compute the CRC-32 of an array's bytes in C order. `start` is that of the bytes before."""
+    """Compute the CRC-32 of an array's bytes in C order.
+
+    `start` is the checksum of the preceding bytes.
+    """
     return zlib.crc32(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data, start)

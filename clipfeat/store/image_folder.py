@@ -15,8 +15,9 @@ def image_folder(features: str | Path, images: str | Path | None = None) -> str:
     features : path
         The feature file.
     images : path, optional
-        The folder given by the user. None stands for the folder that the feature file records. This
-        folder is trusted only if this user has embedded its images into the file on this computer.
+        The folder that the user passed. None selects the folder that the feature file records. The
+        recorded folder is trusted only if this user has embedded its images into the file on this
+        computer.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """Importing features that other tools computed.
 
 The weights and the preprocessing of such features are unknown. Their encoder is therefore named
-``imported:<tool>/<name>`` and identified by a digest of the features instead of the weights. This
-encoder differs from every other, so imported features are never mixed with those of another
+``imported:<tool>/<name>`` and identified by a digest of the features instead of the weights. It
+differs from every other encoder, so imported features are never mixed with features of another
 encoder.
 """
 
@@ -44,7 +44,7 @@ class ImportReport:
     path : Path
         The feature file.
     spec : EncoderSpec
-        Spec that stands in for the encoder of the other tool.
+        Spec that represents the encoder of the other tool.
     n_rows : int
         Number of rows of the feature file.
     n_by_bytes : int
@@ -241,8 +241,8 @@ def _relative(names: Sequence[str], images: Path | None) -> tuple[str, list[str]
     """Return the root of the images, and their paths below it.
 
     If at least one of the names leads to a file in `images`, the names are used unchanged.
-    Otherwise the folder that all names share is removed, since the tool may have run in another
-    folder or on another machine.
+    Otherwise, the folder that all names share is removed from them, because the tool may have run
+    in another folder or on another machine.
     """
     if images is not None:
         below = [os.path.relpath(images / name, images) for name in names]
@@ -263,7 +263,7 @@ def _row(record: ImageRecord, seed: str, *, has_file: bool) -> tuple[Row, bool]:
         data = record.reader.read() if has_file else b""
     except ReadError:
         data = b""
-    # The hash is personalised, so that the hash of a path never equals that of an image.
+    # BLAKE2's personalisation makes the hash of a path differ from the hash of any image.
     of_path = hashlib.blake2b(
         (seed + record.path).encode("utf-8", "backslashreplace"), digest_size=KEY_BYTES,
         person=b"clipfeat path",

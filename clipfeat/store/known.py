@@ -1,4 +1,4 @@
-"""Reading current rows for the writer, which compares them with new rows and copies them."""
+"""Reading current rows for the writer, which compares new rows with them and reuses features."""
 
 import hashlib
 import zlib
@@ -19,15 +19,15 @@ MARK_BYTES = KEY_BYTES + 4
 def path_digest(path: str) -> bytes:
     """Return a 96-bit digest of a path.
 
-    Among a billion paths, two have equal digests with a probability of 6e-12. The content hashes of
-    the images are compared in any case.
+    Among a billion paths, the probability that any two have equal digests is 6e-12. The content
+    hashes of the images are compared as well.
     """
     data = path.encode("utf-8", "backslashreplace")
     return hashlib.blake2b(data, digest_size=PATH_BYTES).digest()
 
 
 def mark(row: Row) -> bytes:
-    """Return a row's key, followed by a checksum of its label, group and columns.
+    """Return a row's key, followed by a checksum of its label, group and columns (except ``face``).
 
     If a stored row and a new row of one path have equal marks, the stored row needs no update.
     """
@@ -39,7 +39,8 @@ def mark(row: Row) -> bytes:
 def current_rows(stored: Stored, names: Sequence[str]) -> Iterator[Row]:
     """Yield the current rows without image sizes, file sizes and formats.
 
-    The rows of one file are in memory as arrays of bytes, and `CHUNK_ROWS` of them as objects.
+    The paths, labels and columns of one file are read into memory as arrays of bytes. At most
+    `CHUNK_ROWS` rows at a time are Python strings.
     """
     for file, mask in zip(stored.files, stored.kept, strict=True):
         of_file = [name for name in names if name in file.column_names]
@@ -64,10 +65,10 @@ def current_rows(stored: Stored, names: Sequence[str]) -> Iterator[Row]:
 def as_stored(
     stored: Stored, rows: Sequence[Row]
 ) -> Iterator[tuple[list[Row], NDArray[np.floating]]]:
-    """Add the stored sizes, formats and features to rows whose keys are stored.
+    """Complete rows whose keys are stored with the stored sizes, formats and features.
 
-    Each file is read once, newest file first. Rows are yielded in the order in which their keys are
-    read.
+    Each file is read once, from the newest to the oldest. Rows are yielded in the order in which
+    their keys are found.
 
     Yields
     ------

@@ -1,4 +1,4 @@
-"""Removing parts, snapshots, and the files that killed writers left.
+"""Removing parts, snapshots, and the temporary files of killed writers.
 
 `clipfeat.store.format` defines parts and snapshots.
 """

@@ -95,7 +95,7 @@ def _load(path: str | Path, report: Report) -> FeatureSet:
 
 
 def weight_files(stored: Stored) -> dict[str, str]:
-    """Map the digest of the weights to the name of their local file, which is only displayed."""
+    """Map the digest of the weights to the name of their local file. Use it only for display."""
     name = provenance(stored).get("weights")
     if not stored.spec.weights or not isinstance(name, str) or name in ("hub", "none"):
         return {}
@@ -136,7 +136,7 @@ def file_properties(path: str | Path) -> FileProperties:
 
 
 def feature_files_in(folder: str | Path) -> list[Path]:
-    """List the feature files in a folder by name, including those of unfinished runs."""
+    """List the feature files in a folder, sorted by name. Files of unfinished runs are included."""
     here = Path(folder)
     parts = (
         path.with_name(path.name.removesuffix(suffix))
@@ -199,7 +199,7 @@ def label_counts(
     path : path
         The feature file.
     prefix : str
-        Text that is put before each path of the file, to compare the path with `without`.
+        Prefix that is added to each path of the file before the path is compared with `without`.
     without : set of str
         Paths, including the prefix, of the images whose rows are not counted.
     """

@@ -49,7 +49,7 @@ SHARD_BYTES = 2**30
 """Target size of a shard in bytes."""
 
 MOST_SUPERSEDED = 0.2
-"""If more than this share of the rows in full shards is superseded, all shards are rewritten."""
+"""If more than this share of the rows in large shards is superseded, all shards are rewritten."""
 
 
 def is_sharded(target: Path, stored: Stored) -> bool:
@@ -192,7 +192,7 @@ def tidy_up(target: Path) -> None:
 
 
 def orphans(target: Path) -> list[Path]:
-    """List the shards that an interrupted merge left, and that no current generation lists."""
+    """List the shards that the valid generation does not list, as after an interrupted merge."""
     generation = newest_generation(target)
     current = _shard_names(generation) if generation else set()
     folder = shards_folder(target)

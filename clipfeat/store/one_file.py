@@ -36,7 +36,7 @@ CHUNK_ROWS = 8192
 
 @dataclass(frozen=True)
 class OpenFile:
-    """An open HDF5 file of the format: a snapshot, a shard or a part.
+    """Open HDF5 file of a feature file: a snapshot, a shard or a part.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class OpenFile:
         """
         crc = 0
         for start in range(0, self.n_rows, CHUNK_ROWS):
-            dataset = self._dataset("features")  # the caller may have closed the last one
+            dataset = self._dataset("features")  # a `FilePool` may have closed the last one
             with _refusing(self.path):
                 rows = dataset[start : start + CHUNK_ROWS]
             crc = checksum(rows, crc)
@@ -148,7 +148,7 @@ class OpenFile:
             return sorted(map(unquote, self.h5["columns"])) if "columns" in self.h5 else []
 
     def labels(self) -> NDArray[np.str_]:
-        """Read the class name of each row; empty if the label is unknown."""
+        """Read the class name of each row. The name is empty if the label is unknown."""
         codes, names = self.label_codes()
         labels: NDArray[np.str_] = np.array(names, dtype=np.str_)[codes]
         return labels
@@ -231,7 +231,7 @@ def open_file(path: Path) -> Iterator[OpenFile]:
 
 
 class FilePool:
-    """Files of a feature file, of which at most `most` are open. The last used ones stay open.
+    """Pool that keeps only the most recently used files of a feature file open.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ class FilePool:
         self._open: dict[Path, tuple[ExitStack, Any]] = {}
 
     def open(self, path: Path) -> OpenFile:
-        """Open a file like `open_file`. It is opened again when it is used after it was closed."""
+        """Open a file like `open_file`. If the pool closes the file, the next use reopens it."""
         with ExitStack() as stack:
             h5 = stack.enter_context(open_file(path)).h5
             status = os.fstat(h5.id.get_vfd_handle())

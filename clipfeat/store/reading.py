@@ -150,7 +150,8 @@ class Stored:
         codes : ndarray of shape (n_rows,), int32
             Index of the class of each row.
         names : list of str
-            Different names in the order of their files. The first is empty, for unknown labels.
+            Distinct class names in the order of the files. The first name is empty and means that
+            the label is unknown.
         """
         numbers = {"": 0}
         codes = np.empty(self.n_rows, dtype=np.int32)
@@ -227,7 +228,7 @@ def _open_all(target: Path, stack: ExitStack) -> tuple[list[OpenFile], Generatio
                 parts = [attempt.enter_context(open_file(part)) for part in part_paths(target)]
                 generation = newest_generation(target)
                 if generation != before:
-                    continue  # the new generation need not list parts that the old one merged
+                    continue  # the new generation may not list parts that the old one merged
                 with storage_errors(f"looking for {target}"):
                     has_snapshot = target.exists()
                 if generation is not None:

@@ -1,8 +1,8 @@
 """Finding the paths that occur more than once in the files of a feature file.
 
-The paths of a large feature file take several times the memory of their 64-bit hashes. Hashes show
-that most paths occur once. Only paths with equal hashes are compared as text, so a collision of
-hashes costs time and changes no result.
+The paths of a large feature file take several times the memory of their 64-bit hashes. This module
+therefore compares hashes first, and compares paths as text only if their hashes are equal. A
+collision of hashes costs time, but does not change the result.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ _WORD = 8
 
 
 def path_hashes(paths: Column) -> NDArray[np.uint64]:
-    """Return a 64-bit hash of each path, which does not depend on the length of the column.
+    """Return a 64-bit hash of each path. The fixed length of the texts does not change the hash.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def repeated_hashes(hashes: Iterable[NDArray[np.uint64]]) -> NDArray[np.uint64]:
 
 
 def is_in(hashes: NDArray[np.uint64], ascending: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Return which hashes are in an array of ascending hashes."""
+    """Return a mask of the hashes that are in an array of ascending hashes."""
     if not len(ascending):
         return np.zeros(len(hashes), dtype=bool)
     places = np.searchsorted(ascending, hashes)

@@ -91,7 +91,7 @@ def screen(h5: Any, path: Path, length: int) -> None:
 
 
 def _check_separate(extents: list[_Extent], path: Path) -> None:
-    """Check that no two datasets share bytes, so that together they are no larger than the file."""
+    """Check that no two datasets share bytes, so they are together no larger than the file."""
     extents.sort()
     for (_, end, name), (start, _, other) in pairwise(extents):
         if start < end:

@@ -31,7 +31,7 @@ from clipfeat.system.locations import is_remote
 SUFFIX = ".stat"
 TRUSTED_AFTER_NS = 2_000_000_000
 MOST_BYTES = 2**40
-"""Largest size of a cache. An image takes about 80 bytes."""
+"""Largest size of a cache in bytes. An image takes about 80 bytes."""
 
 NO_STAT: Stat = (-1, -1, -1, -1)
 """Status of a file whose status is not known."""
@@ -66,7 +66,7 @@ class StatCache:
 
     @cached_property
     def _by_hash(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        """Ascending hashes of the paths, and the position of each."""
+        """Ascending hashes of the paths, and the position of each hash in `paths`."""
         hashes = path_hashes(self.paths)
         order = np.argsort(hashes)
         return hashes[order], order
@@ -89,12 +89,12 @@ class StatCache:
 
 
 def _int64s(stat: Stat | None) -> Stat:
-    """Return a status as integers of 64 bits. Some file systems have larger inodes."""
+    """Return a status, or `NO_STAT` if an inode is too large for a 64-bit integer."""
     return stat if stat is not None and max(stat) < 2**63 else NO_STAT
 
 
 class StatRuns:
-    """Status of each image of a source, in order. Adjacent images of one file share a status."""
+    """Statuses of the images of a source, in order. Runs of equal statuses are stored once."""
 
     def __init__(self) -> None:
         self._ends = array("q")
@@ -120,7 +120,7 @@ class StatRuns:
 
 
 def make_stats(entries: Sequence[Entry], written_ns: int) -> StatCache:
-    """Make a cache of images."""
+    """Make a cache from the entries of images."""
     return StatCache(
         text_column([path for path, _, _ in entries]),
         np.array([stat for _, stat, _ in entries], dtype=np.int64).reshape(-1, 4),
@@ -143,7 +143,8 @@ def load_stats(feature_file: Path) -> StatCache:
     with suppress(RefusedFileError, OSError, ValueError, KeyError, TypeError, AttributeError):
         path = fetch(path) if is_remote(path) else path
         saved = read_arrays(path, MOST_BYTES)
-        # The cache is not compressed. Sorting takes more memory than arrays, so sizes come first.
+        # A cache is not compressed, so arrays that are larger than the file are not a valid cache.
+        # They are refused first, because sorting would take even more memory.
         if sum(values.nbytes for values in saved.values()) > path.stat().st_size:
             return NO_STATS
         paths, stats, keys = saved["paths"], saved["stats"], saved["keys"]
@@ -162,8 +163,8 @@ def save_stats(feature_file: Path, entries: Callable[[], Iterable[Entry]]) -> No
     feature_file : Path
         The feature file.
     entries : callable
-        Returns the path, the status and the key of each image. It is called once for each array,
-        so that only some of the images are in memory.
+        Returns the path, the status and the key of each image. It is called several times, so that
+        only some of the images are in memory at a time.
 
     Raises
     ------

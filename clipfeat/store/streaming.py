@@ -1,8 +1,8 @@
 """Features read from disk in blocks, in several passes, for data that does not fit in memory.
 
 Labels, groups and keys are in memory, in a `FeatureSet` whose only feature is the row number. The
-code for folds, groups, calibration, bagging and voting handles this set like any other, and so it
-splits row numbers. Only the classifiers read the features, through `StreamedFeatures.rows`.
+code for folds, groups, calibration, bagging and voting handles this set like any other feature set,
+so it splits row numbers. Only the classifiers read the features, through `StreamedFeatures.rows`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +28,7 @@ SHARE = 0.5
 """Largest share of the available memory that features may take if loaded as float32."""
 
 Block = tuple[slice, NDArray[np.float32]]
-"""Slice of positions in a selection of rows, and the features of the rows at these positions."""
+"""Slice of positions in a selection of rows, and the features at these positions."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -83,7 +83,7 @@ class StreamedFeatures:
         return replace(self, numbers=self.numbers.grouped_by(name))
 
     def ungrouped(self) -> "StreamedFeatures":
-        """Remove the groups. The parts of a file (frames, faces, views) still form a group."""
+        """Remove the groups. The frames, faces and views of one file still form a group."""
         return replace(self, numbers=self.numbers.ungrouped())
 
     def merged_labels(self) -> "StreamedFeatures":
@@ -188,7 +188,7 @@ def stream(path: str | Path) -> Iterator[StreamedFeatures]:
         paths = stored.strings("paths")
         columns = with_own_files(columns, paths)
         number: Any = np.arange(n, dtype=np.float64)[:, None]  # float32 is exact only below 2**24
-        # Row numbers serve as paths, unless the rows are parts of files and need their own paths.
+        # Row numbers serve as paths. Rows of frames, faces and views need their own paths.
         labels = stored.strings("labels").tolist()
         plain = FeatureSet.from_arrays(np.zeros((n, 1)), labels)
         plain = plain.renamed_classes(class_names(plain.classes))

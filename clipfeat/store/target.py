@@ -66,5 +66,7 @@ def free_target(out: str | Path, *, overwrite: bool) -> Path:
     """
     target = check_target(out)
     if is_there(target) and not overwrite:
-        raise OutputExistsError(f"{target} already exists. Give another -o, or add --overwrite.")
+        raise OutputExistsError(
+            f"{target} already exists. Pass another path with -o, or add --overwrite."
+        )
     return target

@@ -50,10 +50,11 @@ COMMIT_SECONDS = 10.0
 MOST_PARTS = 256
 VISIBLE_AFTER = 10.0
 SETTLED, FROM_BEFORE = b"\1", b"\0"
-"""Last byte of the index entry of a path: whether this writer committed or confirmed the row."""
+"""Last byte of the index entry of a path. It tells whether this writer committed or confirmed the
+row, or the row is from before."""
 
 NO_ROW = bytes(MARK_BYTES + 1)
-"""Index entry of a path that has a failure and no row any more."""
+"""Index entry of a path whose row was superseded by a failure."""
 
 
 class FeatureWriter:
@@ -169,7 +170,7 @@ class FeatureWriter:
 
     @property
     def failed(self) -> Mapping[str, bytes]:
-        """The keys of recorded failures, by path."""
+        """The keys of the failures that earlier runs recorded, by path."""
         return {path: failure.key for path, failure in self._failed.items()}
 
     def has_row(self, path: str) -> bool:
@@ -185,7 +186,7 @@ class FeatureWriter:
             return set(stored.strings("paths").tolist())
 
     def has_failed(self, path: str, key: bytes) -> bool:
-        """Return whether this path with this key is a recorded failure."""
+        """Return whether an earlier run recorded a failure with this path and this key."""
         return path in self._failed and self._failed[path].key == key
 
     def failure_of(self, path: str) -> Failure:
@@ -243,8 +244,8 @@ class FeatureWriter:
         """Return a publisher for workers. This writer must `adopt` the parts that they commit.
 
         Failures that this writer records are committed in a part that sorts before the workers'
-        parts. If a worker committed a row of a failed image without reporting the row, the row is
-        therefore later in the order and stays current.
+        parts. A worker may have committed a row of such an image without reporting it. This row is
+        later in the order, so it supersedes the failure.
         """
         folder = self._parts.absolute()
         self._before_workers = self._next_part()
@@ -290,8 +291,8 @@ class FeatureWriter:
     def _compact_in_time(self, names: Sequence[str]) -> None:
         """Merge many small parts into one part, since a reader opens all parts.
 
-        Until the small parts are removed, their rows are stored twice. A reader keeps one row for
-        each path.
+        Until the small parts are removed, their rows are stored twice. A reader uses only one of
+        the two copies.
         """
         self._small += names
         if len(self._small) < MOST_PARTS or self._keeps_parts:
@@ -494,7 +495,7 @@ class FeatureWriter:
             if not is_remote(root) and Path(self.root).exists() and Path(root).samefile(self.root):
                 return
             raise UsageError(
-                f"{self.path} holds images of {root}, but the source is {self.root}. Give another "
+                f"{self.path} holds images of {root}, but the source is {self.root}. Pass another "
                 "output, or pass both sources to one command with --overwrite."
             )
 
@@ -503,7 +504,7 @@ def _check_spec(target: Path, expected: EncoderSpec, spec: EncoderSpec) -> None:
     if expected != spec:
         raise FingerprintError(
             f"{target} holds features of another encoder ({'; '.join(expected.differences(spec))})"
-            ". Give another output, or add --overwrite to replace the file."
+            ". Pass another output, or add --overwrite to replace the file."
         )
 
 

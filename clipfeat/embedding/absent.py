@@ -17,8 +17,8 @@ from clipfeat.store.repeated_paths import CHUNK_ROWS, is_in, path_hashes
 def count_absent(target: Path, images: ImageSource, folders: Sequence[str]) -> int:
     """Count the rows whose image is in one of the source's folders, but not in the source.
 
-    Paths are compared by 64-bit hashes, because the count is only shown. Among a billion images, a
-    row is missed with a probability of 5e-11.
+    Paths are compared by 64-bit hashes, because the count is only displayed. Among a billion
+    images, the probability that a given row is missed is 5e-11.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def count_absent(target: Path, images: ImageSource, folders: Sequence[str]) -> i
     images : ImageSource
         The source.
     folders : sequence of str
-        Starts of the paths that the source covers. See `clipfeat.embedding.roots.SharedRoot`.
+        Prefixes of the paths that the source covers. See `clipfeat.embedding.roots.SharedRoot`.
     """
     listed = _path_hashes(images)
     n_absent = 0

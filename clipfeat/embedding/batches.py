@@ -25,7 +25,8 @@ from clipfeat.system.stopwatch import Stopwatch
 RowResults = list[NDArray[np.float32] | EncodingError]
 """For each image of a batch, its row of features or an error."""
 
-# Texts that torch's allocators use: CUDA and MPS, cuBLAS and cuDNN, Linux and macOS, Windows.
+# Parts of the error messages of torch's allocators, in the order CUDA and MPS, cuBLAS and cuDNN,
+# Linux and macOS, Windows.
 OUT_OF_MEMORY = ("out of memory", "alloc_failed", "can't allocate memory", "not enough memory")
 
 
@@ -201,7 +202,7 @@ class RetryingEncoder:
 def _accepts_images(encoder: Encoder) -> bool:
     """Return whether an encoder encodes a test image.
 
-    If so, its errors on other images are caused by these images.
+    If it does, its errors on other images are caused by these images.
     """
     size = (*encoder.spec.input_size, 3)
     noise = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)

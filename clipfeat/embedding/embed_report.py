@@ -96,7 +96,7 @@ def chooses_root(images: ImageSource) -> bool:
 
 
 def common_cause(images: ImageSource, failures: Sequence[Failure], *, is_table: bool) -> str:
-    """Say why all images failed. Return an empty string if some image has a row."""
+    """Return the likeliest reason why all images failed, or an empty string if some have a row."""
     if len({record_path(failure.path) for failure in failures}) < len(images):
         return ""
     unreadable = [failure.path for failure in failures if not failure.key]

@@ -88,6 +88,8 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
         DecodeError, EncodingError
             If an image cannot be read or encoded. A transformer cannot leave out a row, so the
             error is raised, and its message names the image.
+        UsageError
+            If `X` is a single path instead of a list.
         """
         if isinstance(X, str | PathLike):
             raise UsageError(

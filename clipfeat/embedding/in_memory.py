@@ -56,10 +56,10 @@ def encode_in_memory(
         records must not name a view. If false, each record is encoded in the view that it names.
     weights : path, or sequence of path
         Local files of weights: one for each encoder that has weights, in the order of `specs`.
-        Encoders with the same weights may share one file. Files that this user passed before are
-        found again. See `clipfeat.encoders.known_weights`.
+        Encoders with the same weights may share one file. Files that this user passed in an earlier
+        call need not be passed again. See `clipfeat.encoders.known_weights`.
     weight_files : mapping of str to str
-        Names of local files of weights by digest, for the error that asks for a file.
+        Names of local files of weights by digest. They appear in the error for a missing file.
     face_weights : path, optional
         File of the face detector's weights.
     device : str
@@ -238,7 +238,10 @@ def feature_set(
 
 
 def side_by_side(sets: Sequence[FeatureSet]) -> FeatureSet:
-    """Join the columns of several sets by path. Paths are unique even if images are identical."""
+    """Join the features of several sets by path. Images that are not in all sets are left out.
+
+    Paths are unique, but identical images have the same content hash.
+    """
     first, *others = sets
     if not others:
         return first
@@ -263,8 +266,8 @@ def weights_of(
 ) -> dict[str, str]:
     """Map the digest of each encoder's weights to a local file.
 
-    Several encoders may share weights, for example in several image sizes. Weights without a given
-    file are looked up in the user's notes. Weights that come from the hub need no file.
+    Several encoders may share weights, for example in several image sizes. If no files are given,
+    they are looked up in `clipfeat.encoders.known_weights`. Weights from the hub need no file.
 
     Parameters
     ----------
@@ -287,7 +290,8 @@ def weights_of(
             f"--weights was passed, but no encoder has weights ({', '.join(titles(specs))}). Leave "
             "out --weights"
         )
-    # The weights of a transformer depend on the image size, but those of all sizes have one file.
+    # The digest of a transformer's weights depends on the image size, because position embeddings
+    # are resized. The weights of all sizes are nevertheless read from one file.
     sources = {spec.weights: names.get(spec.weights, spec.weights) for spec in weighted}
     shared = list(dict.fromkeys(sources.values()))
     if len(files) == len(weighted):

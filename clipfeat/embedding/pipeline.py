@@ -112,7 +112,7 @@ def embed(
     FingerprintError
         If `out` contains features of another encoder.
     UsageError
-        If `prune` is used with a table or a list of images and an existing file. If images are
+        If `prune` is used with a table or a list of images, and `overwrite` is false. If images are
         decoded at a reduced size, but `inputs` has views or faces.
     LockedError
         If another process is writing `out`.
@@ -153,7 +153,8 @@ def _embed(
         overwrite = overwrite or has_no_rows(target)
         shared = SharedRoot(listed) if overwrite else shared_root(listed, target)
         root = None if overwrite else stored_root(target)
-        # Rows of a file from elsewhere may be images that this user has never embedded.
+        # A file from another user or computer may have rows of images that this user has never
+        # embedded.
         is_own_file = root is None or is_own(target, root)
         _check_prune(shared, target, prune=prune and not overwrite)
         others = {} if root is None or prune else _labels_of_others(target, shared)
@@ -265,9 +266,8 @@ def _check_prune(shared: SharedRoot, target: Path, *, prune: bool) -> None:
     """Refuse ``--prune`` if it is unknown which rows of a feature file come from the source."""
     if prune and not shared.folders:
         raise UsageError(
-            f"--prune applies to folders and archives, but {shared.images.name} is a table or a "
-            f"list, so it is unknown which rows of {target} come from it. Omit --prune, or write "
-            "the features to a new file"
+            f"--prune applies to folders and archives, but the source is {shared.images.name}, so "
+            f"it is unknown which rows of {target} come from it. Leave out --prune"
         )
 
 
@@ -290,8 +290,8 @@ def _request_text(encoder: str, options: EncoderOptions, faces: str) -> str:
     The feature file stores this text. A later run with the same text opens the encoder only if it
     has images to encode. Therefore the keys and their order must not change. A new option may be
     added to the text only if its value is not the default. The number of workers and the device are
-    left out, because they do not change the features. For a local file of weights, the text has its
-    name and status, but no folder, because the feature file may be given to others.
+    left out, because they do not change the features. For a local file of weights, the text has the
+    file's name and status, but not its folder, because other people may get the feature file.
     """
     weights = local_file(encoder, options.weights)
     if weights and options.weights is None:  # the name of the encoder is a file
@@ -325,7 +325,7 @@ def _open(
 ) -> "Encoder":
     """Open the encoder, and record in its spec how faces are cropped.
 
-    A local file of weights is noted, so that predictions find it.
+    The path of a local file of weights is remembered, so that `clipfeat.predict` finds the file.
     """
     report(Phase("opening", detail=name))
     encoder = engine.open(options, n_images)
@@ -336,7 +336,7 @@ def _open(
 
 
 def _weights_name(encoder: str, options: EncoderOptions, spec: EncoderSpec) -> str:
-    """Return the name of the local file of weights, ``"hub"`` or ``"none"``, for people."""
+    """Return the name of the local file of weights, ``"hub"`` or ``"none"``, for display."""
     file = local_file(encoder, options.weights)
     return Path(file).name if file else "hub" if spec.weights else "none"
 

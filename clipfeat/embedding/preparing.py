@@ -157,7 +157,7 @@ def _crops(pixels: RGB, faces: FaceFinder | None) -> Iterator[tuple[str, RGB]]:
         raise
     except Exception as error:  # detectors may raise errors of any type
         raise EncodingError(
-            f"no faces can be detected in the image of {_size(pixels)} pixels: {_reason(error)}"
+            f"face detection failed on the image of {_size(pixels)} pixels: {_reason(error)}"
         ) from error
     for number, crop in enumerate(crops):
         if crop is pixels:

@@ -218,7 +218,7 @@ class EmbedRun:
         self.counts["failed"] += _n_images(failure.path)
 
     def digests(self) -> Iterator[tuple[str, Stat, bytes]]:
-        """Yield the path, the status and the content hash of the images that were read."""
+        """Yield the path, status and content hash of each image for which all three are known."""
         failed = {failure.path: failure.key for failure in self.failures}
         for record, stat in zip(self.images, self._stats, strict=True):
             key = self.writer.settled_key(record.path) or failed.get(record.path)

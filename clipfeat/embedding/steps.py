@@ -1,6 +1,7 @@
 """Steps of views that torchvision lacks or plans to remove.
 
-A step takes an image (3, height, width), uint8, and returns one.
+A step is a function that takes and returns an image: a uint8 tensor (3, height, width). The size of
+the result may differ.
 """
 
 import io
@@ -39,7 +40,7 @@ def _compress(file_format: str, quality: int | Sequence[int]) -> Transform:
 
 
 def _blur(sigma: float) -> Transform:
-    """Make a Gaussian blur with a standard deviation in pixels. Edge pixels are repeated."""
+    """Make a Gaussian blur with standard deviation `sigma` in pixels. Edge pixels are repeated."""
     if not sigma > 0:
         raise ValueError(f"sigma must be above 0, got {sigma}")
     from scipy.ndimage import gaussian_filter
@@ -69,7 +70,7 @@ def _scale(factor: float) -> Transform:
 
 
 def _crop_share(share: Sequence[float]) -> Transform:
-    """Make a random crop without resizing. The share of each side is drawn from a range."""
+    """Make a step that crops at random. The kept share of each side is drawn from a range."""
     low, high = share
     if not 0 < low <= high <= 1:
         raise ValueError(f"share must be two ascending numbers above 0 and at most 1, got {share}")
@@ -110,18 +111,17 @@ def _cover(box: Sequence[float]) -> Transform:
 
 
 def degrade(draw: int = 0) -> Callable[[torch.Tensor, int], torch.Tensor]:
-    """Make a step that draws one to three degradations, as images on the internet have them.
+    """Make a step that applies one to three random degradations, as found on the internet.
 
     Half of the images get one degradation, and the others a chain of two or three in random order.
     The degradations are JPEG and WebP (quality 30 to 95), resizing (factor 0.25 to 2 per side),
     Gaussian blur (sigma 0.3 to 3 pixels), Gaussian noise (1 to 10 % of full scale) and a crop
-    (50 to 95 % of each side). Such degradations in training raise the worst case on degraded images
-    more than any other augmentation.
+    (50 to 95 % of each side). ``benchmarks/robust_views.py`` measures their effect on classifiers.
 
     Parameters
     ----------
     draw : int
-        Steps with different numbers draw different degradations of an image, also in one view.
+        Steps with different numbers draw different degradations of an image, even in one view.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def _resized(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def _recompressed(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Compress an image as WebP, whose sides are limited, or a larger one as JPEG."""
+    """Compress an image as WebP, or as JPEG if it is larger than WebP allows."""
     file_format = "WEBP" if max(image.shape[1:]) <= MAX_WEBP else "JPEG"
     return _compress(file_format, int(rng.integers(30, 96)))(image)
 

@@ -73,7 +73,9 @@ def encode_stream(
     Yields
     ------
     Encoded, Known or Failure
-        Each record is in exactly one item. All faces and views of a record are in the same item.
+        If a record cannot be prepared, it is in one `Failure`. Otherwise, each of its pictures (the
+        image, or its faces and views) is in exactly one item. All pictures of a record that were
+        encoded are in the same `Encoded`.
 
     Warns
     -----
@@ -125,7 +127,10 @@ def _decoding(isolation: Isolation | IsolatedDecoder | None, least_side: int) ->
 
 @contextmanager
 def decoding_by_thread(isolation: Isolation) -> Iterator[Decoder]:
-    """Give each thread its own decoder, which keeps its video open for the next frame."""
+    """Yield a function that decodes video frames, with one decoder for each calling thread.
+
+    A decoder keeps its video open for the next frame.
+    """
     of_thread = local()
     with ExitStack() as decoders:
 

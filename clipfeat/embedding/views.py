@@ -1,9 +1,9 @@
 """Views: augmented copies of an image, for example flipped. Each view gets its own row.
 
 A view has a name and a list of steps. A step is a transform of `torchvision.transforms.v2`, of
-albumentations (if it is installed) or of this module. Random parameters are seeded with the image's
-bytes and the view's definition. A view therefore does not depend on the order of the images or on
-the number of threads.
+albumentations (if it is installed) or of `clipfeat.embedding.steps`. Random parameters are seeded
+with the image's bytes and the view's definition. A view therefore does not depend on the order of
+the images or on the number of threads.
 
 In all rows of an image, the column ``file`` is the path of the image. All these rows have the same
 group. If the source gives no group, the group is the path of the image.
@@ -38,12 +38,13 @@ ORIGINAL = "original"
 MAX_VIEWS_FILE = 2**16
 """Maximum size of a file of views in bytes. PyYAML parses about 50 kB in a second."""
 MAX_POINTS = 1000
-"""Maximum number of points in a line of a TOML file of views. `tomllib` needs quadratic time and
+"""Maximum number of dots in a line of a TOML file of views. `tomllib` needs quadratic time and
 memory for the parts of a dotted key."""
 MAX_NUMBER = 16_384
 """Maximum of the numbers in the arguments of a step, such as a size in pixels."""
 MAX_AREA = 2**26
-"""Maximum number of pixels of a size in the arguments. One number stands for a square."""
+"""Maximum number of pixels of an image size in the arguments. A single number is the side of a
+square."""
 MAXIMA = {
     "padding": 4096,
     "kernel_size": 255, "sigma": 100,  # the time for each pixel grows with their squares
@@ -54,7 +55,7 @@ MAXIMA = {
 """Lower maxima of some arguments, so that a step cannot take all memory or hours."""
 SIZES = (("size",), ("min_size",), ("max_size",), ("target_size",), ("height", "width"),
          ("min_height", "min_width"))  # fmt: skip
-"""Arguments that are together the size of an image."""
+"""Arguments that give the size of an image, alone or in pairs."""
 
 NAMED_VIEWS: dict[str, list[Step]] = {
     "hflip": [("RandomHorizontalFlip", {"p": 1.0})],
@@ -198,10 +199,10 @@ def read_views(text: str) -> dict[str, View]:
         - a class of `torchvision.transforms.v2`
         - ``A.`` and a class of albumentations, such as ``A.Downscale``
         - ``JPEG`` or ``WEBP``, with ``quality``, a number or a range
-        - ``CropShare``, with ``share``, a range in (0, 1] from which the kept fraction of each side
-          is drawn
+        - ``CropShare``, with ``share``, a range in (0, 1] from which the kept share of each side is
+          drawn
         - ``Blur``, with ``sigma``, the standard deviation in pixels
-        - ``Scale``, with ``factor``, by which both sides are multiplied
+        - ``Scale``, with ``factor``, the factor by which both sides are resized
         - ``Cover``, with ``box``, the left, top, right and bottom of a rectangle as shares of the
           image's sides. The rectangle is filled with the image's mean colour
         - ``Degrade``, one to three random degradations; see `clipfeat.embedding.steps.degrade`. Its

@@ -3,11 +3,11 @@
 A GPU has two workers: one transfers its batch while the other's batch is encoded. A CPU has one
 worker per core, and each worker encodes its own batch.
 
-Another design was rejected for CPUs: all cores work on one batch. The cores then wait for each
-other after every operator, and wait longer if one core also decodes. Both designs were measured
-twice, in interleaved runs, on 2 cores with 2,048 images (ViT-B/32 in bfloat16, layers fused by
-`clipfeat.encoders.fusing`). One shared batch, with decoding in turns, took 16.8 and 17.1 s. One
-batch per core took 15.1 and 15.5 s.
+Another design was rejected for CPUs, in which all cores work on one batch. The cores then wait for
+each other after every operator, and wait longer if one core also decodes. Both designs were
+measured twice, in interleaved runs, on 2 cores with 2,048 images (ViT-B/32 in bfloat16, layers
+fused by `clipfeat.encoders.fusing`). One shared batch, with decoding in turns, took 16.8 and
+17.1 s. One batch per core took 15.1 and 15.5 s.
 """
 
 import time
@@ -232,7 +232,7 @@ def _split_evenly(items: list[T], n: int) -> list[list[T]]:
 
 @contextmanager
 def _restored_cores(n_cores: int) -> Iterator[None]:
-    """Restore torch's number of cores at the end, because new threads use the number set last."""
+    """Restore torch's number of cores at the end. New threads use the number that was set last."""
     try:
         yield
     finally:

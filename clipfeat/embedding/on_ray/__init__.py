@@ -2,8 +2,8 @@
 
 Blocks of records pass through two pools of Ray Data. Ray Data starts and scales the pools, and
 repeats the work of a worker that died. Repeated work does no harm, for three reasons. Each worker
-writes its own files, so no two workers write to the same file. Of a row that was committed twice,
-only one copy is read. A run that resumes finds the remaining work by content hash.
+writes its own files, so no two workers write to the same file. If a row was committed twice,
+readers use only one of the copies. A run that resumes finds the remaining work by content hash.
 
 The run counts only rows that a worker has committed. The driver records failures.
 """

@@ -1,4 +1,4 @@
-"""Messages between the driver and the workers."""
+"""Objects that the driver and the workers send to each other."""
 
 import pickle
 from collections.abc import Mapping, Sequence
@@ -164,9 +164,9 @@ def make_block(positions: Sequence[int], items: Sequence[bytes]) -> pa.Table:
 
 
 def worker_error(error: Exception, where: str) -> ClipfeatError:
-    """Convert an exception to a `ClipfeatError` that names the place.
+    """Convert an exception to a `ClipfeatError` whose message starts with `where`.
 
-    A `ClipfeatError` is returned as it is.
+    A `ClipfeatError` is returned unchanged.
     """
     if isinstance(error, ClipfeatError):
         return error

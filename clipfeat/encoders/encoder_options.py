@@ -1,4 +1,4 @@
-"""Options for opening an encoder, shared by every entry point. Imports no torch."""
+"""Options for opening an encoder, for all functions and commands. This module imports no torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

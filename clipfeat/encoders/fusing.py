@@ -11,7 +11,7 @@ fused model, for batches of 32 on one core of an AMD EPYC (AVX-512 BF16). They a
 interleaved repeats.
 
 ===================== ========= ======== ======== =======================
-Network               Precision Plain    OpenVINO torch.compile, freezing
+Network               Precision Unfused  OpenVINO torch.compile, freezing
 ===================== ========= ======== ======== =======================
 open_clip ViT-B/32    bfloat16  0.88     1.01     0.36
 open_clip ViT-B/32    float32   0.91     0.88     0.88
@@ -68,9 +68,9 @@ def fused(
     -------
     Module or None
         A model that takes the output of `centred` instead of normalised pixels. None if the model
-        has no layers to fuse, if fusing raises an error, or if the fused model returns other rows
-        for test images. The rows are compared because torch does not document the fused operators,
-        which belong to its compiler.
+        has no layers to fuse, if fusing raises an error, or if the features of test images change.
+        The features are compared because torch does not document the fused operators, which belong
+        to its compiler.
     """
     if not any(_find_mlps(model)):
         return None
@@ -215,7 +215,7 @@ def _can_scale(stem: torch.nn.Module) -> TypeGuard[torch.nn.Conv2d]:
 def _is_plain(
     attention: MultiheadAttention, arguments: tuple[Any, ...], keywords: dict[str, Any]
 ) -> bool:
-    """Return whether a call is self-attention that uses no masks and returns no weights."""
+    """Return whether a call computes self-attention without masks and returns no weights."""
     return (
         len(arguments) == 3
         and arguments[0] is arguments[1] is arguments[2]

@@ -1,9 +1,9 @@
-"""Notes of which local file holds the weights of which digest, so that they are given only once.
+"""Paths of local weight files by digest, so that a user passes each file only once.
 
 `clipfeat.embed` and `clipfeat.predict` write a note in the user's cache folder when they have
 loaded a local file of weights. Later, an encoder with the same digest is opened from that file.
-Feature and model files carry only the digest and the name of the file, because they may come from
-somebody else. A path that stands in such a file is never opened.
+Feature and model files contain only the digest and the name of the weight file, because they may
+come from somebody else. A path in such a file is never opened.
 """
 
 import json
@@ -19,7 +19,7 @@ HEXADECIMAL = frozenset("0123456789abcdef")
 
 
 def remember_weights(digest: str, file: str | Path) -> None:
-    """Note that a local file holds the weights of a digest. A note that fails is left out.
+    """Note the path of a local file of weights. If the note cannot be written, do nothing.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def remember_weights(digest: str, file: str | Path) -> None:
 
 
 def remembered_weights(digest: str) -> Path | None:
-    """Return the local file that holds the weights of a digest, or None if there is no such note.
+    """Return the noted file of the weights with this digest, or None if no file was noted.
 
     A file that has changed since the note was written is not returned. The caller must still
     compare the digest of the loaded weights.

@@ -32,14 +32,14 @@ class _PixelEncoder(torch.nn.Module):
 def encoder_to_onnx(encoder: Encoder, opset: int) -> Any:
     """Export an encoder.
 
-    torch's exporter by `torch.export` is used, because the older one, by TorchScript, will be
-    removed from torch. It needs onnxscript.
+    This function uses torch's exporter based on `torch.export`, which needs onnxscript. The older
+    exporter, based on TorchScript, will be removed from torch.
 
     Parameters
     ----------
     encoder : Encoder
-        An encoder on the CPU whose network is run by torch, as `open_encoder` returns it for an
-        unknown number of images.
+        An encoder on the CPU whose network runs in torch. `open_encoder` returns such an encoder if
+        the number of images is unknown.
     opset : int
         Version of the operators.
 

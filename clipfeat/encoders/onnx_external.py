@@ -1,7 +1,7 @@
 """External files of an ONNX file, which hold its tensors.
 
-The file is parsed, which needs hundreds of times its size in memory for some hostile files. So only
-the child process of `clipfeat.encoders.onnx_trial` calls this module.
+Parsing a hostile file can need hundreds of times its size in memory. Therefore, only the child
+process of `clipfeat.encoders.onnx_trial` calls this module.
 """
 
 from collections.abc import Iterable, Iterator
@@ -38,8 +38,8 @@ def external_files(path: Path) -> list[Path]:
             offset = length = -1
         if len(entries) < len(tensor.external_data) or min(offset, length) < 0:
             raise WeightsError(
-                f"{path} stores tensor {tensor.name[:80]!r} in the file {location[:80]!r} at an "
-                "invalid place. Export the model again."
+                f"{path} stores tensor {tensor.name[:80]!r} in the file {location[:80]!r} with an "
+                "invalid offset or length. Export the model again."
             )
         ends[location] = max(ends.get(location, 0), offset + length)
     files = {location: _external_file(path, location) for location in sorted(ends)}
@@ -53,10 +53,10 @@ def external_files(path: Path) -> list[Path]:
 
 
 def _external_file(path: Path, location: str) -> Path:
-    """Return an external file, which must be in the folder of the model, also if it is a link.
+    """Return an external file, which must be in the folder of the model, even if it is a link.
 
-    Caches of downloads contain links to files in a second folder. So a model and its external file
-    may both be links to one other folder.
+    Download caches contain links to files in a second folder. A model and its external file may
+    therefore both be links to files in one other folder.
     """
     file = path.parent / location
     is_plain = location and not Path(location).is_absolute() and ".." not in Path(location).parts

@@ -20,7 +20,7 @@ from clipfeat.errors import UsageError, WeightsError, missing_extra
 from clipfeat.system.memory import available_memory
 
 SHARE_OF_MEMORY = 0.75
-"""Largest share of the available memory that all sessions on CPUs use together."""
+"""Largest share of the available memory that all sessions on CPUs may use in total."""
 RunSession = Callable[[NDArray[np.float32]], list[Any]]
 """Maps a batch in the file's layout to a list of outputs."""
 
@@ -141,10 +141,10 @@ def open_session(path: Path, device: torch.device, n_threads: int) -> Any:
 
 @cache
 def _limit_memory() -> None:
-    """Limit the memory of all sessions on CPUs together, the first time that it is called.
+    """Limit the total memory of all sessions on CPUs. Only the first call has an effect.
 
-    The size of a tensor may depend on the image, so no trial run finds the most that a file needs.
-    A batch that needs more memory fails with an error of onnxruntime.
+    A trial run does not show how much memory a larger batch needs. A batch that needs more than the
+    limit fails with an error of onnxruntime.
     """
     import onnxruntime
 
@@ -294,7 +294,7 @@ def pick_output(session: Any, images: OnnxInput, layer: str | None) -> tuple[str
 
 
 def check_rows(run: RunSession, expected: OnnxInput) -> OnnxInput:
-    """Check that the row of an image depends on this image only.
+    """Check that the features of an image depend on this image only.
 
     Parameters
     ----------
@@ -311,8 +311,8 @@ def check_rows(run: RunSession, expected: OnnxInput) -> OnnxInput:
     Raises
     ------
     WeightsError
-        If the row of an image changes when the file is run again, or when the batch contains
-        different images.
+        If the features of an image change when the file is run again, or when the batch contains
+        other images.
     """
     rng = np.random.default_rng(0)
     images = expected.zeros(expected.batch_size or 2)

@@ -1,8 +1,9 @@
 """A check that the sizes of all tensors of an ONNX file depend on the shape of the images only.
 
 A trial run on one batch bounds the time and memory of all batches only if no tensor has a size that
-depends on pixels. So the values that depend on pixels, or on random numbers, are followed through
-the graph. A model is refused if one of them reaches an input that decides a size or a branch.
+depends on pixels. This module therefore follows the values that depend on pixels, or on random
+numbers, through the graph. It refuses a model if such a value decides the size of a tensor or the
+choice of a branch.
 """
 
 from collections.abc import Iterable, Mapping
@@ -44,7 +45,7 @@ SIZE_INPUTS: Mapping[str, tuple[int, ...]] = {
     "Unique": (0,),
     "Upsample": (1,),
 }
-"""Places of the inputs of each operator that decide the size of its results, or the branch."""
+"""Positions of the inputs of each operator that decide the size of its results, or the branch."""
 RANDOM = frozenset({
     "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
     "RandomUniformLike",
@@ -60,7 +61,7 @@ def check_sizes(model: Any) -> None:
     Raises
     ------
     WeightsError
-        If there is such a tensor.
+        If the model has such a tensor.
     """
     functions = {(one.domain, one.name): one for one in model.functions}
     constants = {tensor.name for tensor in model.graph.initializer}
@@ -69,7 +70,7 @@ def check_sizes(model: Any) -> None:
 
 
 class _Follower:
-    """Follower of the values that depend on pixels.
+    """Search for the values in a graph that depend on pixels.
 
     Parameters
     ----------

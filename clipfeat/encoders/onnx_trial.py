@@ -1,9 +1,9 @@
 """A trial run of an ONNX file in a child process.
 
 An ONNX file is a program. It may loop forever, ask for memory of any size, or crash onnxruntime.
-Its parser may need hundreds of times the size of the file. So the file is parsed, loaded, and run
-on one batch of zeros in a child process with limits, before this process loads it. The child
-imports onnx, onnxruntime and NumPy only, and takes about a second for a small file.
+Its parser may need hundreds of times the size of the file. Before this process loads a file, a
+child process with limits therefore parses and loads it, and runs it on one batch of zeros. The
+child does not import torch, and takes about a second for a small file.
 
 The child prints a JSON object: the external files of the model, or an error.
 """
@@ -24,14 +24,14 @@ from clipfeat.errors import WeightsError
 from clipfeat.system.process_limits import child_environment, ending, limit_memory
 
 SECONDS, MOST_SECONDS, SECONDS_PER_GIB = 5, 120, 100
-"""Limit of the child's CPU time: the seconds for a small model, the most for any model, and the
-seconds for each GiB of the model."""
+"""Limits of the child's CPU time: the seconds for a small model, the maximum for any model, and the
+additional seconds for each GiB of the model."""
 MEMORY, MOST_MEMORY, MEMORY_PER_BYTE = 3 * 2**28, 4 * 2**30, 16
-"""Limit of the child's address space: for a small model, the most for any model, and for each byte
-of the model. Small networks need little memory for a batch."""
+"""Limits of the child's address space in bytes: for a small model, the maximum for any model, and
+the additional bytes for each byte of the model. Small networks need little memory for a batch."""
 MEMORY_RATIO = 3
-"""Address space in addition to these limits, for each byte of the model. onnxruntime holds the
-weights twice while it packs them."""
+"""Bytes of address space, in addition to these limits, for each byte of the model. onnxruntime
+holds the weights twice while it packs them."""
 PARSER_MEMORY = 3 * 2**28
 """Limit of the address space, in addition to the model's size times `MEMORY_RATIO`, while the file
 is parsed. Python and onnx take about half of it."""
@@ -93,7 +93,7 @@ def try_file(path: Path, image_size: int | None) -> list[Path]:
         memory = f"{result.get('memory', MEMORY) / 2**30:.3g} GiB of memory"
         reason = f"needs more than {memory} {result.get('purpose', 'for one batch')}"
     else:
-        reason = f"ends onnxruntime with {ending(code)}"
+        reason = f"crashes onnxruntime ({ending(code)})"
     raise WeightsError(f"{path} {reason}. Export the model for inference.")
 
 
@@ -134,9 +134,9 @@ class Limits:
 
 
 def _limit_time(seconds: float, since: float) -> None:
-    """End this process when it has used so many seconds of CPU time since `since`.
+    """Let a signal end this process after it has used `seconds` of CPU time since `since`.
 
-    The seconds are printed first, because the signal leaves no time to print an error.
+    The limit is printed first, because the process cannot print an error when the signal ends it.
     """
     if hasattr(signal, "setitimer"):
         sys.stdout.write("\n" + json.dumps({"seconds": seconds}) + "\n")

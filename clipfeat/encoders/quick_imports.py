@@ -2,8 +2,9 @@
 
 ``torch._dynamo``, which `torch.compile` uses, takes 0.75 s of processor time to import. torchvision
 0.29 imports it for `torchvision.ops.roi_align`, and timm 1.0.31 for a decorator of one network.
-clipfeat uses neither. While they are imported, a stand-in therefore replaces ``torch._dynamo``. If
-other versions of the libraries use more of it, the stand-in imports it, and only time is lost.
+clipfeat uses neither. While the two libraries are imported, a stand-in therefore replaces
+``torch._dynamo``. If other versions of the libraries need more of ``torch._dynamo``, the stand-in
+imports it, which only costs time.
 """
 
 import sys
@@ -22,7 +23,7 @@ _NAMES = (COMPILER, f"{COMPILER}.utils")
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
-    """Replace ``torch._dynamo`` by a stand-in inside a ``with`` block, unless it is imported.
+    """Replace ``torch._dynamo`` by a stand-in in a ``with`` block, unless it is already imported.
 
     The modules that are imported inside the block may decorate functions with
     ``torch.compiler.disable``. They may import any other function of ``torch._dynamo``.
@@ -97,7 +98,7 @@ def _deferred(name: str) -> Callable[..., Any]:
 
 
 def _disable(fn: Any = None, recursive: bool = True, **options: Any) -> Any:
-    """Decorate a function as ``torch._dynamo.disable`` does, but not before its first call."""
+    """Decorate a function with ``torch._dynamo.disable`` when the function is first called."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         decorated: list[Callable[..., Any]] = []

@@ -1,8 +1,8 @@
 """The registry of encoders: libraries and short names.
 
-`ENCODER_LIBRARIES` has one row per library. Installed packages add rows through the entry point
-group ``clipfeat.encoders``. `ENCODER_ALIASES` has one row per short name. This module imports
-neither torch nor an encoder library.
+`ENCODER_LIBRARIES` has one entry per library. Installed packages add entries through the entry
+point group ``clipfeat.encoders``. `ENCODER_ALIASES` has one entry per short name. This module
+imports neither torch nor an encoder library.
 """
 
 import json
@@ -30,7 +30,7 @@ PREPROCESSING = ("mean", "std", "interpolation", "crop_pct", "crop_mode")
 
 @dataclass(frozen=True)
 class EncoderLibrary:
-    """Row of the encoder registry.
+    """Entry of the encoder registry: a library of encoders.
 
     Functions are given as ``"module:function"``, so that reading the registry imports no library.
 
@@ -186,7 +186,7 @@ DEFAULT_ENCODER = "clip-vit-b-32"
 
 
 def encoder_libraries() -> dict[str, EncoderLibrary]:
-    """Return the rows of the registry, including those of installed packages."""
+    """Return the entries of the registry, including those of installed packages."""
     return with_plugins(ENCODER_LIBRARIES, "clipfeat.encoders", EncoderLibrary)
 
 
@@ -201,7 +201,7 @@ def find_library(name: str) -> tuple[EncoderLibrary, str]:
     Returns
     -------
     library : EncoderLibrary
-        The library's row of the registry.
+        The library's entry in the registry.
     rest : str
         The part of the full name after the colon, or an empty string.
 

@@ -116,8 +116,8 @@ def power_spectrum(images: torch.Tensor) -> torch.Tensor:
         One row per image, computed in four steps. ``log10`` of the power is averaged over each ring
         of whole-pixel radius. The averages are interpolated linearly to 80 radii from 1 to the
         corner. The mean of the row is subtracted, which removes the gain of the image. Finally,
-        1 is added: an image of one colour would give a row of zeros, and such a row marks a
-        failure.
+        1 is added. Otherwise, an image of one colour would give a row of zeros, and `check_row`
+        refuses such a row.
     """
     side = images.shape[1]
     grey = images @ torch.tensor(GREY, device=images.device)

@@ -1,9 +1,9 @@
 """Checks of files of weights, before a library reads them.
 
-The checks use the sizes and the instructions that a file states, and read no tensor. The libraries
-do not check that compressed members of a ``.pt`` or ``.npz`` file fit into memory, that the pickle
-of a ``.pt`` file does not ask for gigabytes, and that a safetensors file does not list millions of
-empty tensors.
+The checks use the sizes and the instructions that a file states, and read no tensor. They refuse
+files that the libraries would read: a ``.pt`` or ``.npz`` file whose compressed members do not fit
+into memory, a ``.pt`` file whose pickle allocates gigabytes, and a safetensors file with millions
+of empty tensors.
 """
 
 import io
@@ -38,8 +38,8 @@ _GLOBALS = frozenset({
     ("torch._utils", "_rebuild_tensor"),
     ("torch._utils", "_rebuild_tensor_v2"),
 })  # fmt: skip
-"""Functions and classes of a pickle of weights, except storages and dtypes. `bytearray`, which
-`torch.load` also allows, would allocate any number of bytes."""
+"""Functions and classes that a pickle of weights may contain, besides storages and dtypes.
+`torch.load` also allows `bytearray`, which can allocate any number of bytes."""
 _REFUSED = frozenset({
     "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ_EX", "PERSID", "EXT1", "EXT2", "EXT4", "FROZENSET",
 })  # fmt: skip
@@ -160,8 +160,8 @@ class _Value:
 def _check_pickle(file: IO[bytes]) -> None:
     """Check the instructions of a pickle on a stack of kinds of values.
 
-    A tuple may contain another one twice. Tuples of tuples can therefore describe more values than
-    anything can hash or print. Python also crashes when it hashes tuples that are nested too
+    A tuple may contain another tuple twice. Nested tuples can therefore describe more values than
+    Python can ever hash or print. Python also crashes when it hashes tuples that are nested too
     deeply.
     """
     stack: list[_Value | None] = []  # None is a mark

@@ -71,7 +71,7 @@ class _SkipInitialisation(TorchFunctionMode):
 
 @contextmanager
 def quick_loading(weights: str | Path | None = None) -> Iterator[None]:
-    """Speed up the creation of a model and the loading of all its weights by some seconds.
+    """Save some seconds when a model is created and all of its weights are loaded.
 
     Layers are created without random initial values. A zipped ``.pt`` file is mapped into memory
     and not copied.

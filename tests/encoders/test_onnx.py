@@ -280,8 +280,8 @@ def _set_external(model: Any, key: str, value: str) -> None:
      ("location", "fifo", "not in the folder"),
      ("length", str(2**62), "which has only"),
      ("offset", str(2**40), "which has only"),
-     ("offset", "-4096", "invalid place"),
-     ("length", "1e9", "invalid place")],
+     ("offset", "-4096", "invalid offset or length"),
+     ("length", "1e9", "invalid offset or length")],
 )  # fmt: skip
 def test_external_tensors_stay_in_the_folder(
     key: str, value: str, message: str, tmp_path: Path
@@ -569,5 +569,5 @@ def test_a_file_that_crashes_onnxruntime(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     (tmp_path / "python").write_text("#!/bin/sh\nkill -SEGV $$\n")
     (tmp_path / "python").chmod(0o755)
-    with pytest.raises(WeightsError, match=r"face.onnx ends onnxruntime with signal SIGSEGV"):
+    with pytest.raises(WeightsError, match=r"face.onnx crashes onnxruntime .signal SIGSEGV"):
         opened(write_face_net(tmp_path / "face.onnx"))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_TEXT = 2**16
 """Maximum size of a path, label, group or other value in a feature file, in bytes of UTF-8."""
 MAX_COLUMN_TEXT = 2**12
-"""Maximum size of the value of a further column, in bytes of UTF-8. Longer values are shortened,
+"""Maximum size of a value in an additional column, in bytes of UTF-8. Longer values are shortened,
 because each value of a column takes as much memory as the longest value."""
 MAX_COLUMN_NAME = 1000
 """Maximum size of the name of a column, in bytes of UTF-8."""
@@ -66,7 +66,7 @@ def storable(text: str) -> str:
 def storable_columns(
     columns: Iterable[tuple[str, str]], shortened: Counter[str]
 ) -> tuple[tuple[str, str], ...]:
-    """Make the further columns of an image storable, and shorten long values.
+    """Escape the additional columns of an image with `storable`, and shorten long values.
 
     Parameters
     ----------
@@ -176,11 +176,10 @@ def original_text(text: str) -> str:
 
 
 def spreadsheet_csv(table: "pd.DataFrame") -> str:
-    """Write a table as CSV for people.
+    """Convert a table to CSV that is safe to print and to open in a spreadsheet.
 
     Cells with text and the names of columns are escaped with `terminal_text` and
-    `spreadsheet_text`. Each row is therefore one line, and the file can be printed and opened in a
-    spreadsheet.
+    `spreadsheet_text`. Each row is therefore one line.
     """
     safe = table.copy()
     for position, kind in enumerate(table.dtypes):

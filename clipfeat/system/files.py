@@ -133,20 +133,21 @@ def replacing(path: Path) -> Iterator[Path]:
 def check_links(folder: Path, subfolders: Collection[str] = ()) -> None:
     """Check that no file of a folder of outputs is a link that leads outside the folder.
 
-    A file that is written under the name of a link replaces the file that the link leads to. The
-    folder may come from a stranger, who chose this file.
+    If an output has the name of a link, writing it replaces the file that the link leads to. The
+    folder may come from a stranger, who may have chosen any file of this computer.
 
     Parameters
     ----------
     folder : Path
         The folder. It need not exist.
     subfolders : collection of str
-        Names of folders in it to which outputs are written, too. Other folders are not searched.
+        Names of its subfolders to which outputs are also written. Other subfolders are not
+        searched.
 
     Raises
     ------
     OutputExistsError
-        If a link leads outside.
+        If a link leads outside the folder.
     """
     inside = Path(os.path.realpath(folder))
     for above, folders, names in os.walk(folder):
@@ -401,8 +402,8 @@ def check_unpacked_size(members: Iterable[zipfile.ZipInfo], size: int) -> None:
     Raises
     ------
     ValueError
-        If the members are larger than `MAX_UNPACKED` and `MAX_RATIO` allow. If a stored member is
-        larger than the archive.
+        If the members are larger than `MAX_UNPACKED` and `MAX_RATIO` allow. If a member that is
+        stored without compression is larger than the archive.
     """
     total = 0
     for member in members:

@@ -12,11 +12,11 @@ STOPPING = tuple(
 )
 """Signals that ask a run to stop. Windows has no SIGHUP."""
 PATIENCE = 30.0
-"""Seconds after the first signal in which further signals are ignored."""
+"""Seconds after the first signal during which further signals are ignored."""
 
 
 def handle_stop_signals(on_repeat: Callable[[], None] = lambda: None) -> None:
-    """Raise KeyboardInterrupt for the first signal to stop, and ignore impatient repetitions.
+    """Raise KeyboardInterrupt for the first signal to stop, and ignore early repetitions of it.
 
     After the first signal, a run commits its rows. A second signal within `PATIENCE` seconds, such
     as a second Ctrl-C, does not interrupt this work. A later signal raises KeyboardInterrupt again,

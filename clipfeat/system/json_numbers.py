@@ -7,12 +7,12 @@ MAX_DIGITS = 19
 
 
 def json_integer(text: str) -> int:
-    """Convert an integer of a JSON file. It is the argument `parse_int` of `json.loads`.
+    """Convert an integer of a JSON file. Pass this function to `json.loads` as `parse_int`.
 
     Raises
     ------
     ValueError
-        If the integer has more than `MAX_DIGITS` digits. Python converts it to no float.
+        If the integer has more than `MAX_DIGITS` digits. It may then be too large for a float.
     """
     if len(text) > MAX_DIGITS + text.startswith("-"):
         raise ValueError(f"the integer {text[:40]} has more than {MAX_DIGITS} digits")
@@ -20,7 +20,7 @@ def json_integer(text: str) -> int:
 
 
 def json_float(text: str) -> float:
-    """Convert a number of a JSON file. It is the argument `parse_float` of `json.loads`.
+    """Convert a number of a JSON file. Pass this function to `json.loads` as `parse_float`.
 
     Raises
     ------

@@ -58,7 +58,7 @@ def _acquire(path: Path, target: Path) -> IO[str]:
             file.close()
             raise LockedError(
                 f"{target} is being written by {owner}. Wait until that process ends, or "
-                "give another output."
+                "pass another output."
             ) from error
         if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.lstat()):
             file.truncate(0)

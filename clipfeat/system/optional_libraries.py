@@ -24,7 +24,7 @@ def require(module: str, purpose: str, *, extra: str = "") -> None:
     purpose : str
         Activity that needs the library, for example ``"writing Parquet files"``.
     extra : str
-        Extra to name in the error. If it is empty, that of `LIBRARIES` is named.
+        Extra to name in the error. If it is empty, the error names the extra in `LIBRARIES`.
 
     Raises
     ------

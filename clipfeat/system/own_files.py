@@ -1,9 +1,9 @@
 """Feature files that this user has written on this computer.
 
-A feature file names the folder of its images. If the file comes from elsewhere, this may be any
-folder of this computer, and a page with thumbnails would show its images to everybody who gets the
-page. So the folder is used only if this user has written the features of its images to this file.
-A list in the user's cache holds a hash for each such file and folder.
+A feature file names the folder of its images. If the file comes from another user or computer, this
+may be any folder of this computer, and a page with thumbnails would show its images to everybody
+who gets the page. The folder is therefore used only if this user has embedded images of the folder
+into this file. A list in the user's cache holds a hash for each such file and folder.
 """
 
 import hashlib
@@ -15,14 +15,14 @@ from clipfeat.system.locations import is_remote
 from clipfeat.system.user_cache import user_cache
 
 MAX_BYTES = 2**20
-"""Maximum size of the list. The older half of a larger list is removed."""
+"""Maximum size of the list in bytes. A larger list is cut to the newest half of this size."""
 _LINE = 33
 
 
 def note_own(file: str | Path, root: str) -> None:
     """Note that this user has embedded images of a folder into a feature file.
 
-    If the list cannot be written, the file is treated as one from elsewhere.
+    If the list cannot be written, `is_own` returns False for the file later.
     """
     if is_own(file, root):
         return

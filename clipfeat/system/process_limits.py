@@ -10,7 +10,8 @@ from pathlib import Path
 ONE_THREAD: Mapping[str, str] = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )
-"""Variables for a child with one thread. Further threads of NumPy's pools take address space."""
+"""Environment variables for a child in which NumPy uses one thread. More threads would take address
+space."""
 
 
 def child_environment() -> dict[str, str]:

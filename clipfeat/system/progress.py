@@ -1,8 +1,8 @@
 """Progress of long functions, shown at a terminal, in a log or in a notebook.
 
-A function reports the states of its work as a `Phase`. `reporting` shows them on standard error: as
-a bar at a terminal, as a few lines in a log, and as an output of the cell in a notebook. Standard
-output is never used.
+A function reports each state of its work as a `Phase`. `reporting` shows the states on standard
+error: as a bar at a terminal, or as a few lines in a log. In a notebook, it shows them in the
+output of the cell. Standard output is never used.
 """
 
 import sys
@@ -24,11 +24,12 @@ FIRST_LINE = 5.0
 LONGEST_WAIT = 60.0
 """Largest number of seconds between two lines of a log."""
 SHOWN_PHASE = 1.0
-"""Seconds from which a log shows the duration of a finished phase, and a notebook shows a run."""
+"""Minimum duration in seconds of a finished phase that a log shows, and of a run that a notebook
+shows."""
 BAR_WIDTH = 30
 
 _shown = Lock()
-"""Held while a run is shown. A second run in another thread shows nothing."""
+"""Lock that is held while a run is shown. A second run in another thread shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def silent(phase: Phase) -> None:
 
 
 class PhaseClock:
-    """Report that passes on each state and measures the seconds of each phase.
+    """Callable that measures the seconds of each phase and passes each state on to a report.
 
     Examples
     --------
@@ -157,8 +158,8 @@ def state_text(phase: Phase, seconds: float, n_before: int = 0) -> str:
     seconds : float
         Seconds since the start of the phase.
     n_before : int
-        Number of items that were complete at the start of the phase. They do not count for the rate
-        and the remaining time.
+        Number of items that were complete at the start of the phase. They are not counted in the
+        rate and the remaining time.
 
     Examples
     --------
@@ -252,7 +253,10 @@ def _display() -> Callable[[], Any]:
 
 
 def _is_terminal(stream: Any) -> bool:
-    """Return whether a stream is a terminal. It may be None, closed, or an object of a program."""
+    """Return whether a stream is a terminal.
+
+    The stream may be None, closed, or any object with which a program has replaced it.
+    """
     with suppress(AttributeError, OSError, ValueError):
         return bool(stream.isatty())
     return False
@@ -272,7 +276,8 @@ def _at_terminal(console: Any) -> Iterator[Report]:
     from rich.live import Live
 
     clock = PhaseClock()
-    # Rich prints lines of standard output above the bar. A file or a pipe must not get them there.
+    # Rich prints lines of standard output above the bar, on standard error. If standard output is
+    # a file or a pipe, the lines must go to the file or the pipe.
     is_shared = _is_terminal(sys.stdout)
     with Live(clock, console=console, transient=True, redirect_stdout=is_shared):
         yield clock
@@ -346,7 +351,7 @@ def _in_notebook() -> Iterator[Report]:
 
 @contextmanager
 def _ticking(tick: Callable[[], None], seconds: float = 0.5) -> Iterator[None]:
-    """Call a function regularly in a thread."""
+    """Call a function in a thread at intervals of some seconds."""
     stop = Event()
 
     def loop() -> None:

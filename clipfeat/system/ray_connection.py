@@ -38,7 +38,7 @@ def connected(address: str | None, least_cpus: int = 1) -> Iterator[None]:
         ``RAY_ADDRESS`` is used. If the variable is not set either, a local cluster is started. It
         accepts only connections with its random token, and stops at the end of the block.
     least_cpus : int
-        Minimum number of CPU cores that a local cluster reports, even on a smaller machine.
+        Minimum number of CPU cores that a local cluster reports, even if the machine has fewer.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def _random_token() -> Iterator[None]:
     Ray's processes listen on all interfaces of the machine, even if ``_node_ip_address`` is
     127.0.0.1. Anyone who can connect to them can run code. Ray stores its own token in a file in
     the home folder that all users can read. The token is therefore passed in the environment, which
-    only the user of a process can read. If the user has set a mode or a token, it is kept.
+    only the user of a process can read. If the user has set a mode or a token, nothing is changed.
     """
     names = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
     if any(name in os.environ for name in names):

@@ -1,4 +1,4 @@
-"""YAML text of other people."""
+"""Parsing of YAML text that may come from a stranger."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ def parse_yaml(text: str) -> Any:
     Raises
     ------
     ValueError
-        If the text has aliases or is nested too deep.
+        If the text has aliases or is nested too deeply.
     yaml.YAMLError
         If the text is not valid.
     """

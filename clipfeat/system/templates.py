@@ -1,7 +1,7 @@
 """Jinja environments for the package's templates.
 
-Values are escaped unless a template marks them as safe. Besides HTML, control characters are
-escaped, such as marks that change the direction of text.
+Values are escaped unless a template marks them as safe. Control characters are escaped as well as
+HTML, for example marks that change the direction of text.
 """
 
 from typing import TYPE_CHECKING
@@ -18,8 +18,8 @@ def template_environment(*folders: tuple[str, str]) -> "Environment":
     Parameters
     ----------
     *folders : tuple of (package, folder)
-        The packages and their folders of templates. A template is taken from the first folder that
-        has it.
+        The packages and their folders of templates. A template is read from the first folder that
+        contains it.
     """
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 

@@ -8,7 +8,8 @@ from pathlib import Path
 def user_cache() -> Path:
     """Return the folder of this user's caches for clipfeat, which may not exist.
 
-    ``XDG_CACHE_HOME`` (on Windows ``LOCALAPPDATA``) replaces the usual folder ``~/.cache``.
+    The environment variable ``XDG_CACHE_HOME`` (on Windows ``LOCALAPPDATA``) replaces the default
+    folder ``~/.cache``.
     """
     name = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
     given = os.environ.get(name, "")

@@ -1,7 +1,7 @@
-"""Limits for the answers of web servers.
+"""Limits for the responses of web servers.
 
 A server may send nothing, a byte every few seconds, or more bytes than requested. `LimitedResponse`
-ends such answers. fsspec's HTTP file systems use this class for all of their requests.
+ends such responses. fsspec's HTTP file systems use this class for all of their requests.
 """
 
 import asyncio
@@ -16,19 +16,19 @@ from clipfeat.system import locations
 LEAST_RATE = 2**10
 """Bytes per second that a server must send on average after the first `WEB_SECONDS` seconds."""
 MAX_BODY = 2**28
-"""Maximum number of bytes of an answer that is read whole, such as the page of a folder."""
+"""Maximum number of bytes of a response that is read as a whole, such as a folder's listing."""
 
 
 class LimitedResponse(aiohttp.ClientResponse):
-    """Answer whose headers and content must arrive in time.
+    """Response whose headers and content must arrive in time.
 
     Raises
     ------
     TimeoutError
         If the headers take more than `clipfeat.system.locations.WEB_SECONDS`, or if the content is
-        slower than `LEAST_RATE` after these seconds.
+        slower than `LEAST_RATE` after this time.
     ValueError
-        If content that is read whole has more than `MAX_BODY` bytes.
+        If content that is read as a whole has more than `MAX_BODY` bytes.
     """
 
     async def start(self, connection: Any) -> Self:
@@ -37,13 +37,13 @@ class LimitedResponse(aiohttp.ClientResponse):
             async with asyncio.timeout(locations.WEB_SECONDS):
                 await super().start(connection)
         except TimeoutError as error:
-            raise TimeoutError(f"no answer within {locations.WEB_SECONDS:g} s") from error
+            raise TimeoutError(f"no response within {locations.WEB_SECONDS:g} s") from error
         self.content = cast(aiohttp.StreamReader, _PacedContent(self.content))
         return self
 
 
 class _PacedContent:
-    """Content of an answer, with a limit on the time spent waiting for the server."""
+    """Content of a response, with a limit on the time spent waiting for the server."""
 
     def __init__(self, content: Any) -> None:
         self._content = content
@@ -60,7 +60,7 @@ class _PacedContent:
         while chunk := await self._some(2**20):
             size += len(chunk)
             if size > MAX_BODY:
-                raise ValueError(f"the answer has more bytes than the limit of {MAX_BODY}")
+                raise ValueError(f"the response has more bytes than the limit of {MAX_BODY}")
             chunks.append(chunk)
         return b"".join(chunks)
 

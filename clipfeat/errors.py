@@ -16,16 +16,16 @@
     │   └── NoFaceError (LookupError)        no face detected
     ├── EncodingError (ArithmeticError)      an image cannot be encoded
     ├── WeightsError (OSError)               pretrained weights missing or of another architecture
-    ├── HubError (ConnectionError)           the hub is unreachable or refuses
+    ├── HubError (ConnectionError)           the hub is unreachable or refuses the request
     ├── MissingExtraError (ImportError)      an optional dependency is not installed
     ├── StorageError (OSError)               the disk failed; committed rows are safe
-    ├── LockedError (StorageError)           another process writes the same file
+    │   └── LockedError                      another process is writing the same file
     └── RefusedFileError (ValueError)        a file that is damaged, of another format or untrusted
         └── FingerprintError                 features of another encoder
 
-Most classes also derive from a built-in exception, so that callers can catch them without importing
-clipfeat. A message gives the expected and the actual value, the place, and the remedy. The library
-raises exceptions. Only the command line exits.
+Most classes also derive from the built-in exception in parentheses, so that callers can catch them
+without importing clipfeat. A message gives the expected and the actual value, the place, and the
+remedy. The library raises exceptions. Only the command line exits the process.
 """
 
 from collections.abc import Iterable
@@ -49,7 +49,7 @@ class UnknownNameError(UsageError):
 
 
 class OutputExistsError(UsageError, FileExistsError):
-    """Output path that already exists, while overwriting was not requested."""
+    """Output path that already exists, although overwriting was not requested."""
 
 
 class DataError(ClipfeatError, ValueError):

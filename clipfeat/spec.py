@@ -24,7 +24,7 @@ from clipfeat.errors import (
 )
 
 SCALED = " scaled-jpeg-1"
-"""End of the field ``decode`` of encoders that reduce large JPEG images."""
+"""Suffix of the field ``decode`` of encoders that reduce large JPEG images."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class EncoderSpec:
                 )
             return spec
         except (TypeError, ValueError, AttributeError, RecursionError, UsageError) as error:
-            raise RefusedFileError(f"the text is not an encoder's description: {error}") from error
+            raise RefusedFileError(f"the text is not the spec of an encoder: {error}") from error
 
     def differences(self, other: "EncoderSpec") -> list[str]:
         """List the fields that differ in `other`, as ``"field: own value, not other value"``."""
@@ -228,7 +228,7 @@ class EncoderSpec:
         """
         if not self.is_scaled:
             return 0
-        # A damaged or mistaken `crop_pct` must not give a number that no image has.
+        # A damaged or mistaken `crop_pct` must not give a length that no image can have.
         return 2 * ceil(min(max(0, max(self.input_size) / self.crop_pct), 2**31))
 
     @property
@@ -279,15 +279,16 @@ def _check_values(values: Mapping[str, Any]) -> None:
         kinds, most = _NUMBERS.get(name, ((str,), MAX_TEXT))
         for item in items:
             if type(item) not in kinds:
-                raise TypeError(f"{name} is {str(value)[:40]!r}")
+                expected = " or ".join(kind.__name__ for kind in kinds)
+                raise TypeError(f"{name} must be {expected}, got {str(value)[:40]!r}")
             size = len(item) if isinstance(item, str) else abs(item)
             if not size <= most:  # also true for NaN
                 raise ValueError(f"{name} is above the limit of {most:g}")
     if len(values.get("input_size", ())) != 2:
-        raise ValueError("input_size is not a height and a width")
+        raise ValueError("input_size must be a height and a width")
     arguments = json.loads(values.get("options", "{}"))
     if not isinstance(arguments, dict):
-        raise TypeError("options is not a JSON object")
+        raise TypeError("options must be a JSON object")
     check_arguments(values.get("name", "").partition(":")[0], arguments)
 
 
@@ -306,7 +307,7 @@ _SEQUENCES = ("input_size", "mean", "std", "widths")
 
 
 def titles(specs: Sequence[EncoderSpec]) -> list[str]:
-    """Return unique titles. Digits of the fingerprint are appended to equal titles."""
+    """Return unique titles of encoders. Equal titles get digits of the fingerprint as a suffix."""
     plain = [spec.title for spec in specs]
     return [
         f"{title} #{spec.fingerprint[:6]}" if plain.count(title) > 1 else title

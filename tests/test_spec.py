@@ -31,7 +31,7 @@ def test_other_json_is_refused(text: str) -> None:
 def test_widths_that_do_not_fit_are_refused(widths: tuple[object, ...]) -> None:
     """Widths that do not add up to the number of features are refused."""
     text = make_spec(n_features=3, layer="0/mean,last", widths=widths).to_json()
-    with pytest.raises(RefusedFileError, match="not an encoder's description"):
+    with pytest.raises(RefusedFileError, match="not the spec of an encoder"):
         EncoderSpec.from_json(text)
 
 
@@ -44,7 +44,7 @@ def test_widths_that_do_not_fit_are_refused(widths: tuple[object, ...]) -> None:
         ("timm:test_vit", '{"depth": [1, [2]]}', "a whole number from 0 to 128"),
         ("open_clip:RN50", '{"quick_gelu": "yes"}', "Set it to True or False"),
         ("onnx:face.onnx", '{"providers": "x"}', "Use one of these: channels, layout"),
-        ("plugin:x", "[]", "options is not a JSON object"),
+        ("plugin:x", "[]", "options must be a JSON object"),
         ("plugin:x", "[" * 60_000, "recursion"),
     ],
 )

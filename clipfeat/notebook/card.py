@@ -1,4 +1,4 @@
-"""A card: a title, a small table and the next call to make.
+"""Cards: HTML with a title, a small table, notes and the calls that are useful next.
 
 Cards have no style sheet, because notebooks apply style sheets to the whole document. Text and
 lines take the colours of the notebook, so a card is legible in light and in dark themes. All text

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT = 140, 12
 HUE = "#2f86c6"
-"""Has a contrast of 3 or more against white and against the dark themes of Jupyter and VS Code."""
+"""Colour with a contrast of 3 or more against white and the dark themes of Jupyter and VS Code."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Picture:
 
 
 def bar(share: float) -> Picture:
-    """Draw a bar for a share in [0, 1]. A share that is not a number has an empty bar.
+    """Draw a bar for a share in [0, 1]. The bar is empty if the share is NaN.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def bar(share: float) -> Picture:
 
 
 def interval(value: float, low: float, high: float, scale: tuple[float, float]) -> Picture:
-    """Draw a value and its interval on a scale. An interval of NaN is left out.
+    """Draw a value and its interval on a scale. A value or an interval that is NaN is left out.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def interval(value: float, low: float, high: float, scale: tuple[float, float]) 
 
 
 def histogram(counts: Sequence[int], height: int = 48) -> Picture:
-    """Draw counts as columns."""
+    """Draw a histogram with one column for each count."""
     most, width = max(max(counts, default=0), 1), WIDTH / max(len(counts), 1)
     shapes = "".join(
         f'<rect x="{i * width + 0.5:.1f}" y="{height * (1 - n / most):.1f}" '

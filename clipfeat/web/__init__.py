@@ -1,12 +1,11 @@
-"""What the web applications of clipfeat share: safety, static files, the look and the server.
+"""Shared parts of clipfeat's web applications: security, static files, page layout and server.
 
-An application is made by `clipfeat.web.application.create_application` and started by
-`clipfeat.web.running.run`. The package of an application, such as ``clipfeat.serving``, adds its
-part in three steps:
+`clipfeat.web.application.create_application` makes an application, and `clipfeat.web.running.run`
+starts it. The package of an application, such as ``clipfeat.serving``, adds three things:
 
-- Routes are those of a plain `fastapi.APIRouter`: ``application.include_router(router)``.
-- Templates extend ``base.html.j2``. `clipfeat.web.pages.page_templates` finds them in a folder of
-  the package, and `clipfeat.web.pages.render_page` renders them with escaped values.
+- Routes: ``application.include_router(router)`` adds the routes of a `fastapi.APIRouter`.
+- Templates, which extend ``base.html.j2``: `clipfeat.web.pages.page_templates` finds them in a
+  folder of the package, and `clipfeat.web.pages.render_page` renders them with escaped values.
 - Static files: ``add_static(application, "serving", "clipfeat.serving")`` serves the folder
   ``static`` of the package at ``/static/serving/``.
 

@@ -1,9 +1,9 @@
 """Checks of a request before the application sees it: its host, its token and its origin.
 
-- The ``Host`` header must be an address, ``localhost`` or an expected name. Otherwise, a page of a
-  stranger could reach a server on this machine with a domain of its own (DNS rebinding).
+- The ``Host`` header must be an IP address, ``localhost`` or an expected name. Otherwise, the page
+  of a stranger could reach a server on this machine through the stranger's domain (DNS rebinding).
 - If there is a token, each request must have it: in the header ``Authorization: Bearer TOKEN``, or
-  in a cookie, which a request with ``?token=TOKEN`` sets.
+  in a cookie. The response to a request with ``?token=TOKEN`` sets this cookie.
 - Requests that change something must come from this server's own pages or from a program, but not
   from a page of another origin.
 """
@@ -25,12 +25,12 @@ COOKIE_SECONDS = 30 * 24 * 3600
 
 @dataclass(frozen=True)
 class Access:
-    """Who may call a server.
+    """Rules for the requests that a server accepts.
 
     Parameters
     ----------
     token : str, optional
-        The token that each request must have. None needs no token.
+        The token that each request must have. None requires no token.
     hosts : frozenset of str
         Names of this server besides ``localhost``, the name of the machine and all addresses. A
         name may have a port.
@@ -75,7 +75,8 @@ class Access:
         """Return whether a request comes from a page of this server or from a program.
 
         A proxy may change the header ``Host``, but not ``Sec-Fetch-Site``, which only browsers set.
-        Without the latter, the ``Origin`` must be the host of the request or one of `hosts`.
+        Without ``Sec-Fetch-Site``, the header ``Origin`` must be missing, or name the host of the
+        request or one of `hosts`.
         """
         site = headers.get("sec-fetch-site")
         if site is not None:
@@ -93,14 +94,14 @@ class Access:
 
 
 class AccessMiddleware:
-    """Middleware that refuses requests of an unknown host, without the token or of a strange page.
+    """Middleware that refuses requests with an unknown host, without token or from other origins.
 
     Parameters
     ----------
     app : ASGI application
         The next application.
     access : Access
-        Who may call the server.
+        The rules for requests.
     """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
@@ -108,7 +109,7 @@ class AccessMiddleware:
         self.access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it."""
+        """Pass a request on, or refuse it with a response."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -133,7 +134,7 @@ class AccessMiddleware:
     def _token_refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """Return None if the request has the token. With ``?token=``, set the cookie and redirect.
 
-        The redirection removes the token from the address that the browser shows and remembers.
+        The redirect removes the token from the address that the browser shows and remembers.
         """
         name = f"clipfeat-token-{(scope.get('server') or ('', 0))[1]}"
         scheme, _, bearer = headers.get("authorization", "").partition(" ")

@@ -36,20 +36,21 @@ def create_application(
 ) -> FastAPI:
     """Make an application with safe defaults and the shared static files.
 
-    Each answer has the headers of `clipfeat.web.security_headers`. Requests are checked as
-    described in `clipfeat.web.access`, and their bodies are limited. An error of clipfeat is
-    answered with its message. The OpenAPI description is at ``/openapi.json``.
+    Each response has the headers of `clipfeat.web.security_headers`. Requests are checked as
+    described in `clipfeat.web.access`, and their bodies are limited. If a route raises a
+    `ClipfeatError`, the response contains its message. The OpenAPI description is at
+    ``/openapi.json``.
 
     Parameters
     ----------
     title, summary : str
         Title and short description of the application.
     access : Access
-        Who may call the server.
+        Rules for the requests that the server accepts.
     limits : BodyLimits
-        Limits of the bodies of requests.
+        Limits of request bodies.
     lifespan : callable, optional
-        Context manager around the life of the server, as in FastAPI.
+        Context manager that is open while the server runs, as in FastAPI.
 
     Returns
     -------
@@ -83,7 +84,7 @@ def add_static(application: FastAPI, name: str, package: str, folder: str = "sta
     application : FastAPI
         The application.
     name : str
-        Part of the path.
+        NAME in the URL.
     package, folder : str
         The package, and its folder of static files.
     """
@@ -92,7 +93,7 @@ def add_static(application: FastAPI, name: str, package: str, folder: str = "sta
 
 
 class _RevalidatedFiles(StaticFiles):
-    """Static files. A browser may keep them, but asks whether they have changed."""
+    """Static files. Browsers may cache them, but must ask whether they have changed."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         answer = super().file_response(*args, **kwargs)
@@ -101,7 +102,7 @@ class _RevalidatedFiles(StaticFiles):
 
 
 def status_of(error: Exception) -> int:
-    """Return the status with which an application answers an error of clipfeat."""
+    """Return the HTTP status of the response to a `ClipfeatError`."""
     return next(code for kind, code in _STATUS if isinstance(error, kind))
 
 

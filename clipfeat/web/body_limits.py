@@ -1,4 +1,4 @@
-"""Limits of the size and the time of a request's body."""
+"""Limits of the size of a request's body and of the time in which it must arrive."""
 
 import asyncio
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""A page that documents the routes of an application, without scripts and other hosts.
+"""A page that documents the routes of an application.
 
-FastAPI's own pages load their scripts from another host.
+Unlike FastAPI's own pages, it loads nothing from other hosts.
 """
 
 from typing import Any
@@ -65,7 +65,7 @@ def _operation(method: str, path: str, about: dict[str, Any]) -> dict[str, Any]:
 
 
 def _paragraphs(about: dict[str, Any]) -> list[str]:
-    """Return the paragraphs of a description, without line breaks and the marks of code."""
+    """Return the paragraphs of a description, without line breaks and backticks."""
     text = about.get("description", "").replace("`", "")
     return [" ".join(part.split()) for part in text.split("\n\n") if part]
 
@@ -79,7 +79,7 @@ def _fields(schema: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _type(schema: dict[str, Any]) -> str:
-    """Describe a type of JSON in words.
+    """Describe a JSON schema in words.
 
     Examples
     --------

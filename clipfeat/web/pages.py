@@ -28,7 +28,7 @@ def page_templates(package: str, folder: str = "templates") -> "Environment":
 def render_page(
     templates: "Environment", template: str, /, *, status: int = 200, **values: object
 ) -> HTMLResponse:
-    """Render a template, or a part of a page for htmx, as an answer.
+    """Render a template of a page, or of a part of a page for htmx, as a response.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def render_page(
     template : str
         Name of the template.
     status : int
-        Status code of the answer.
+        Status code of the response.
     **values : object
         Values for the template. They are escaped.
     """

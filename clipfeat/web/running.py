@@ -1,9 +1,9 @@
 """The server: binding an address, running an application, and a clean shutdown.
 
-The first signal to stop ends the server cleanly: no new connection is accepted, and all requests
-are answered. Requests that then take too long get status 503. A later signal ends the server
-without answering them. Signals of the next second do not, because tools such as ``timeout`` repeat
-a signal.
+After the first signal to stop, the server accepts no new connections and answers the remaining
+requests. Requests that take too long get status 503. A second signal ends the server without
+answering them. Signals within a second of the first are ignored, because tools such as ``timeout``
+repeat a signal.
 """
 
 import asyncio
@@ -87,7 +87,7 @@ def is_loopback(listener: socket.socket) -> bool:
 
 
 def token_for(listener: socket.socket, token: str | None) -> str | None:
-    """Return the token of a server: the given one, or a random one unless the address is loopback.
+    """Return the given token, a random token if other machines can reach the server, or None.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def token_for(listener: socket.socket, token: str | None) -> str | None:
     if len(token) < 8 or not token.isascii() or not token.isprintable() or " " in token:
         raise UsageError(
             "the token must have at least 8 characters, and only printable ASCII characters "
-            "without spaces. Pass a longer one with --token"
+            "without spaces. Pass another token with --token"
         )
     return token
 
@@ -167,7 +167,7 @@ def run(
 
 
 class _Cancellable:
-    """Middleware that answers and counts the requests that end because the server does."""
+    """Middleware that answers and counts the requests that end because the server stops."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -265,4 +265,4 @@ class _Server(uvicorn.Server):
             self._stopping_since = time.monotonic()
         elif time.monotonic() - self._stopping_since >= REPEAT_SECONDS:
             self.force_exit = True
-            logging.getLogger("uvicorn.error").disabled = True  # requests that end are not errors
+            logging.getLogger("uvicorn.error").disabled = True  # cancelled requests are no errors

@@ -1,4 +1,4 @@
-"""Headers that restrict what a browser does with the answers, and the answer to internal errors."""
+"""Response headers that restrict what a browser may do, and the response to unexpected errors."""
 
 import logging
 
@@ -14,7 +14,7 @@ CONTENT_POLICY = "; ".join(
         "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
     )
 )  # fmt: skip
-"""Only scripts, styles and requests of this server, and no inline scripts and styles."""
+"""Policy that allows scripts, styles and requests of this server only, and none that are inline."""
 
 HEADERS = {
     "Content-Security-Policy": CONTENT_POLICY,
@@ -28,10 +28,10 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """Middleware that adds `HEADERS` to every answer, and forbids caches unless a route allows one.
+    """Middleware that adds `HEADERS` to every response.
 
-    An unexpected error is logged and answered with status 500, so that this answer has the headers,
-    too.
+    It forbids caching unless a route sets ``Cache-Control``. It logs an unexpected error and
+    answers with status 500, so that this response has the headers, too.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class SecurityHeaders:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and add the headers to its answer."""
+        """Pass a request on, and add the headers to its response."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -62,7 +62,7 @@ class SecurityHeaders:
         try:
             await self.app(scope, receive, send_with_headers)
         except ClientDisconnect:
-            return  # nobody reads an answer
+            return  # nobody would read a response
         except Exception:
             logging.getLogger("clipfeat.web").exception("an unexpected error")
             if started:

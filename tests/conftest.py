@@ -37,7 +37,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--full``, for the full counts of the fault tests, which take hours."""
+    """Add the option ``--full``, which runs all cases of the fault tests and takes hours."""
     parser.addoption("--full", action="store_true", help="full counts of the fault tests")
 
 
@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep the notes that the tests and their child processes write out of the user's cache."""
+    """Give the tests and their child processes a cache folder that is not the user's."""
     folder = tmp_path_factory.mktemp("cache")
     fonts = str(Path.home() / ".cache" / "matplotlib")  # a new list of fonts takes seconds
     with pytest.MonkeyPatch.context() as patch:
@@ -71,7 +71,7 @@ def shared() -> Path:
 
 
 def texture(rng: np.random.Generator, *, smooth: bool, size: int = 48) -> Image.Image:
-    """Return noise at all frequencies or at low ones; the spectrum encoder separates them."""
+    """Return noise at all or only at low frequencies, which the spectrum encoder separates."""
     if not smooth:
         return Image.fromarray(rng.integers(0, 256, (size, size, 3), dtype=np.uint8))
     small = rng.integers(0, 256, (size // 4, size // 4, 3), dtype=np.uint8)
@@ -80,7 +80,7 @@ def texture(rng: np.random.Generator, *, smooth: bool, size: int = 48) -> Image.
 
 @pytest.fixture
 def image_folder(tmp_path: Path) -> Path:
-    """Twelve images each of two classes, in folders ``real`` and ``fake``."""
+    """Return a folder with twelve images each in the subfolders ``real`` and ``fake``."""
     rng = np.random.default_rng(0)
     for label, smooth in (("real", False), ("fake", True)):
         (tmp_path / "images" / label).mkdir(parents=True)
@@ -92,7 +92,7 @@ def image_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def one_core() -> Iterator[None]:
-    """Encode one batch at a time."""
+    """Limit the encoder to one batch at a time."""
     import torch
 
     cores = torch.get_num_threads()
@@ -102,7 +102,7 @@ def one_core() -> Iterator[None]:
 
 
 def make_spec(name: str = "spectrum", n_features: int = 6, **changes: object) -> EncoderSpec:
-    """Return the spec of a made-up encoder."""
+    """Return the spec of an encoder that does not exist."""
     values: dict[str, object] = {
         "weights": "", "untrained": False, "layer": "last", "options": "{}",
         "input_size": (32, 32), "interpolation": "none", "crop_pct": 1.0, "crop_mode": "center",
@@ -121,7 +121,7 @@ def make_features(
     groups: bool = False,
     name: str = "spectrum",
 ) -> FeatureSet:
-    """Return Gaussian classes that are `apart` standard deviations from each other."""
+    """Return Gaussian classes whose means are `apart` standard deviations apart."""
     rng = np.random.default_rng(seed)
     y = np.repeat(np.arange(len(classes)), n_per_class)
     X = rng.normal(size=(len(y), n_features)) + apart * y[:, None] / np.sqrt(n_features)
@@ -165,7 +165,7 @@ def features() -> FeatureSet:
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
-    """A bucket of a local S3 server."""
+    """Return a bucket of a local S3 server."""
     server = pytest.importorskip("moto.server")
     s3fs = pytest.importorskip("s3fs")
     running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -189,7 +189,7 @@ def s3() -> Iterator[str]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Print every phase in a log, however short."""
+    """Make the progress log print every phase, even if it is short."""
     monkeypatch.setattr(progress, "FIRST_LINE", 0.0)
     monkeypatch.setattr(progress, "SHOWN_PHASE", 0.0)
 
@@ -198,7 +198,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def phases_of(
     impatient: None, capfd: pytest.CaptureFixture[str]
 ) -> Callable[[Callable[..., Any]], list[str]]:
-    """Call a function with ``progress=False``, which prints nothing, and then list its phases."""
+    """Call a function with ``progress=False``, then list its phases. It must print nothing."""
 
     def list_phases(function: Callable[..., Any]) -> list[str]:
         capfd.readouterr()

@@ -52,7 +52,7 @@ def test_each_check_has_one_result(image_folder: Path, embedded: Path) -> None:
 
 
 def test_some_facts_need_the_images(image_folder: Path, embedded: Path) -> None:
-    """A feature file has sizes and formats; JPEG tables and EXIF come from images."""
+    """JPEG tables and EXIF are checked only with --images; sizes come from the feature file."""
     of_features = audit(embedded)
     assert of_features.skipped["JPEG quantisation"].endswith("Add the images with --images")
     assert "width" in of_features.passed
@@ -82,7 +82,7 @@ def test_feature_files_of_one_encoder_are_splits(image_folder: Path, tmp_path: P
 
 
 def test_folders_named_after_splits_are_splits(tmp_path: Path) -> None:
-    """The layout of a folder gives a column ``split``; missing classes are reported."""
+    """Folder names give a column ``split``, and a class missing from a split is reported."""
     image = texture(np.random.default_rng(0), smooth=True)
     for place in ("train/real", "train/fake", "test/real"):
         (tmp_path / "images" / place).mkdir(parents=True)
@@ -93,7 +93,7 @@ def test_folders_named_after_splits_are_splits(tmp_path: Path) -> None:
 
 
 def test_groups_across_splits_are_found() -> None:
-    """Each group has files in training and test."""
+    """A group with files in both training and test is reported."""
     features = make_features(20, groups=True)
     split = np.where(np.arange(40) < 20, "train", "test")
     run = audit(replace(features, columns={"split": split}))
@@ -102,7 +102,7 @@ def test_groups_across_splits_are_found() -> None:
 
 
 def test_imbalance_and_missing_labels_are_reported() -> None:
-    """There are 200 files against 12, and 5 without a label."""
+    """Files without labels, small classes and a ratio of 16 to 1 are reported."""
     features = make_features(200)
     kept = features.take(np.r_[np.arange(212)])
     y = kept.y.copy()
@@ -114,7 +114,7 @@ def test_imbalance_and_missing_labels_are_reported() -> None:
 
 
 def test_damaged_files_do_not_stop_the_audit(image_folder: Path) -> None:
-    """Text, empty files and decompression bombs are reported; a truncated image has a header."""
+    """Damaged files are reported. A truncated image is not, because its header is readable."""
     first = min((image_folder / "real").glob("*.png")).read_bytes()
     (image_folder / "real" / "text.jpg").write_text("text")
     (image_folder / "real" / "empty.png").touch()
@@ -130,7 +130,7 @@ def test_damaged_files_do_not_stop_the_audit(image_folder: Path) -> None:
 
 
 def test_wrong_inputs_are_refused(image_folder: Path, embedded: Path, tmp_path: Path) -> None:
-    """Features with images, images of images, labels of features, and an empty folder."""
+    """Mixed sources, --images or --labels in the wrong place, and empty folders are errors."""
     with pytest.raises(UsageError, match="feature files and images cannot be mixed"):
         audit([embedded, image_folder])
     with pytest.raises(UsageError, match="--images can only be combined"):
@@ -143,7 +143,7 @@ def test_wrong_inputs_are_refused(image_folder: Path, embedded: Path, tmp_path: 
 
 
 def test_saved_files_agree_with_the_findings(image_folder: Path, tmp_path: Path) -> None:
-    """Tables and JSON hold the findings, or are empty without findings."""
+    """The saved tables and JSON hold the findings. Without findings, they are empty."""
     first = min((image_folder / "real").glob("*.png"))
     (image_folder / "fake" / "copy.png").write_bytes(first.read_bytes())
     run = audit(image_folder)
@@ -159,7 +159,7 @@ def test_saved_files_agree_with_the_findings(image_folder: Path, tmp_path: Path)
 def test_phases_are_reported(
     image_folder: Path, phases_of: Callable[[Callable[..., Any]], list[str]]
 ) -> None:
-    """The headers are read before the checks."""
+    """The phase of reading headers comes before the phase of the checks."""
     assert phases_of(partial(audit, image_folder)) == [
         "loading", "reading headers", "decoding a sample", "checking"
     ]  # fmt: skip

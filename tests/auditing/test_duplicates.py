@@ -37,7 +37,7 @@ SPLIT = np.where(np.arange(200) % 2 == 0, "train", "test")
 
 @pytest.mark.parametrize(("check", "exact"), [(EXACT, True), (NEAR, False)])
 def test_severity_depends_on_splits_and_labels(check: str, exact: bool) -> None:
-    """Copies across splits are worst; byte-identical ones are worse than similar ones."""
+    """Identical files across splits are a leak. Similar files are at most a warning."""
     copies = {1: 0, 104: 4, 8: 6}  # across splits, across labels, neither
     features = with_copies(copies, exact=exact, columns={"split": SPLIT})
     findings = [f for f in audit(features).findings if f.check == check]
@@ -67,7 +67,7 @@ def test_different_images_are_no_duplicates() -> None:
 
 
 def test_parts_of_one_file_are_no_duplicates() -> None:
-    """Views and faces of an image are similar, so only its first row counts."""
+    """Similar views or faces of one image are not duplicates."""
     copies = {i: i - 1 for i in range(1, 200, 2)}
     files = np.array([f"{i // 2}.png" for i in range(200)])
     features = with_copies(copies, exact=False, columns={"file": files})
@@ -77,14 +77,14 @@ def test_parts_of_one_file_are_no_duplicates() -> None:
 
 
 def test_near_duplicates_within_a_group_are_ignored() -> None:
-    """Frames of one scene are similar, and a group already keeps them in one fold."""
+    """Near duplicates in one group are ignored, because they share a fold."""
     groups = np.array([f"g{i // 2}" for i in range(200)])
     features = with_copies({1: 0, 7: 6}, exact=False, groups=groups)
     assert not findings_of(features, NEAR)
 
 
 def test_the_spectrum_is_not_used() -> None:
-    """Features without content are skipped, alone or joined with others."""
+    """Features without image content are skipped, alone or joined with others."""
     spectrum = make_features(100, n_features=32)
     assert "encoder with trained weights" in audit(spectrum).skipped[NEAR]
     X = np.hstack([make_features(100, n_features=32, seed=1).X, np.ones((200, 32), np.float32)])

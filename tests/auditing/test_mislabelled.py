@@ -10,7 +10,7 @@ from tests.conftest import make_features
 
 
 def test_wrong_labels_are_listed_first() -> None:
-    """Five of 300 images have a wrong label; they are the first candidates."""
+    """If 5 of 300 images have a wrong label, they are the first candidates."""
     features = make_features(100, ("cat", "dog", "eel"), n_features=32, apart=0.0)
     X = features.X + 4 * np.eye(32, dtype=np.float32)[features.y]
     y = features.y.copy()
@@ -31,7 +31,7 @@ def test_clean_labels_pass() -> None:
 
 
 def test_given_probabilities_replace_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Probabilities are matched by path; rows without any are ignored."""
+    """Probabilities are matched by path, and rows without probabilities are ignored."""
     features = make_features(30, apart=30.0)
     p = np.eye(2)[features.y] * 0.8 + 0.1
     p[7] = p[7, ::-1]

@@ -16,7 +16,7 @@ N = 60
 
 
 def audited(order: np.ndarray, *, grouped: bool, renamed: bool = False) -> list[object]:
-    """Return the numbers of a property and of the label check for files in an order."""
+    """Return the numbers of a property and of the label check for files in a given order."""
     features = make_features(N, apart=0.7, seed=4, groups=grouped)
     keys = np.array([f"{i:032x}" for i in np.random.default_rng(1).permutation(2 * N)], dtype="S32")
     width = np.random.default_rng(2).normal(size=2 * N) + 3.0 * features.y
@@ -44,7 +44,7 @@ def test_scores_of_checks_do_not_depend_on_the_order_of_files(grouped: bool) -> 
 
 
 def test_samples_do_not_depend_on_the_order_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The images that are decoded, and the near duplicates of a sample, are the same files."""
+    """In any order, the same images are decoded, and the same near duplicates are found."""
     monkeypatch.setattr(pixels, "MAX_IMAGES", 20)
     monkeypatch.setattr(near, "N_SAMPLED", 30)
     features = make_features(100, apart=0.0, n_features=32)

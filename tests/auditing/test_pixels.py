@@ -1,4 +1,4 @@
-"""Tests of the properties of pixels, each planted in one of two classes."""
+"""Tests of the pixel properties. Each test image set differs in one property between classes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,14 +20,14 @@ OF_PIXELS = {one.title for one in PROPERTIES[8:]}
 
 
 def picture(rng: np.random.Generator) -> np.ndarray:
-    """Make a smooth image with random colours, whose mean and contrast are random too."""
+    """Make a smooth image whose colours, mean and contrast are random."""
     small = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
     large = np.asarray(Image.fromarray(small).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
     return large * rng.uniform(0.4, 0.8) + rng.uniform(0, 40) + rng.normal(0, 4, large.shape)
 
 
 def write(folder: Path, plant: Plant, seed: int = 0) -> Path:
-    """Save two classes of images, one of them with a planted property."""
+    """Save two classes of images. One class has a given property."""
     rng = np.random.default_rng(seed)
     for label in ("real", "fake"):
         (folder / label).mkdir(parents=True)
@@ -91,7 +91,7 @@ def test_each_planted_fact_is_found(
 
 
 def test_nothing_is_found_in_clean_images(tmp_path: Path) -> None:
-    """Classes that differ in nothing pass every check of pixels."""
+    """Classes without any difference pass every pixel check."""
     run = audit(write(tmp_path / "images", lambda image: image))
     assert set(run.passed) >= OF_PIXELS
     assert "watermarks away from the corners" in run.not_checked[-1]
@@ -106,7 +106,7 @@ def test_large_sets_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_damaged_and_large_images_are_measured(tmp_path: Path) -> None:
-    """An image that cannot be decoded has no properties; a large JPEG file is reduced."""
+    """An image that cannot be decoded has no properties. A large JPEG image is reduced."""
     folder = write(tmp_path / "images", lambda image: image)
     damaged = folder / "real" / "0.png"
     damaged.write_bytes(damaged.read_bytes()[:200])

@@ -13,7 +13,7 @@ from tests.report.runs import make_run, with_generators
 
 
 def test_the_audit_gets_the_predictions_of_the_best_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Probabilities are passed by path, in the default class order; an error is a warning."""
+    """Probabilities are matched by path and class. An error of the audit is a warning."""
     run = make_run(with_generators(20), None, {"svm": 2.0, "knn": 0.1})
     run = replace(run, classes=run.classes[::-1])  # as with --positive real
     calls: list[dict[str, Any]] = []

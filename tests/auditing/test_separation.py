@@ -20,7 +20,7 @@ def test_random_facts_give_no_finding(n_per_class: int) -> None:
 
 
 def test_a_fixed_value_is_detected() -> None:
-    """One class has a fixed width between the widths of the other class."""
+    """A class with a fixed width is found, even if other widths are smaller and larger."""
     rng = np.random.default_rng(0)
     y = np.repeat([0, 1], 100)
     widths = np.where(y == 1, 512.0, rng.choice([300.0, 400, 640, 800], 200))
@@ -37,7 +37,7 @@ def test_one_class_of_several_is_named() -> None:
 
 
 def test_groups_widen_the_bound() -> None:
-    """With one score per group, the sample size is the number of groups."""
+    """If all images of a group have one score, the sample size is the number of groups."""
     rng = np.random.default_rng(0)
     positive = np.tile([True, False], 200)
     groups = np.repeat(np.arange(20), 20)
@@ -50,7 +50,7 @@ def test_groups_widen_the_bound() -> None:
 
 @given(st.floats(0.01, 1), st.integers(2, 500), st.integers(2, 500))
 def test_the_bound_rises_with_the_sample_size(auc: float, n: int, m: int) -> None:
-    """The bound is below the area and closer to it with more rows."""
+    """The lower bound is below the AUC, and approaches it with more rows."""
     bound = lower_bound(auc, n, m)
     assert 0 <= bound <= auc
     assert lower_bound(auc, 4 * n, 4 * m) >= bound

@@ -37,7 +37,7 @@ def as_any_size(image: Image.Image, path: Path, rng: np.random.Generator) -> Non
 
 
 def write(folder: Path, kinds: dict[str, Save], n: int = 40) -> Path:
-    """Save `n` smooth images per class, each class with its own function."""
+    """Save `n` smooth images per class. A function of the class saves each image."""
     rng = np.random.default_rng(0)
     for label, save in kinds.items():
         (folder / label).mkdir(parents=True)
@@ -56,7 +56,7 @@ def write(folder: Path, kinds: dict[str, Save], n: int = 40) -> Path:
     ],
 )
 def test_each_shortcut_is_a_leak(tmp_path: Path, fake: Save, real: Save, title: str) -> None:
-    """Format, JPEG quantisation, EXIF and size each predict the class."""
+    """A class that differs in format, JPEG quantisation, EXIF or size is a leak."""
     run = audit(write(tmp_path / "images", {"fake": fake, "real": real}))
     leaks = {finding.check: finding for finding in run.findings if finding.severity == "leak"}
     assert title in leaks
@@ -66,7 +66,7 @@ def test_each_shortcut_is_a_leak(tmp_path: Path, fake: Save, real: Save, title: 
 
 
 def test_the_sentence_names_the_formats(tmp_path: Path) -> None:
-    """PNG against JPEG is reported with the share of each format."""
+    """If one class is PNG and the other JPEG, the finding gives the share of each format."""
     run = audit(write(tmp_path / "images", {"fake": as_png, "real": as_jpeg}))
     (sentence,) = [finding.sentence for finding in run.findings if finding.check == "file format"]
     assert sentence.startswith("file format alone separates real from fake: AUC 1.00 (at least 0.9")
@@ -74,7 +74,7 @@ def test_the_sentence_names_the_formats(tmp_path: Path) -> None:
 
 
 def test_classes_saved_alike_have_no_shortcut(tmp_path: Path) -> None:
-    """Both classes are saved in the same way, so every check passes."""
+    """Two classes that are saved in the same way pass every check."""
     run = audit(write(tmp_path / "images", {"fake": as_jpeg, "real": as_jpeg}))
     assert not run.findings
     assert {"file size", "file format", "JPEG quantisation", "EXIF presence"} <= set(run.passed)
@@ -82,7 +82,7 @@ def test_classes_saved_alike_have_no_shortcut(tmp_path: Path) -> None:
 
 @pytest.mark.shared
 def test_the_leaks_of_real_sets(shared: Path) -> None:
-    """Files of generators leak by format and size; those of CIFAKE do not leak."""
+    """Sets of some generators leak by format and size. CIFAKE does not leak."""
     of_generators = audit(shared / "data" / "generators" / "manifest.csv")
     leaks = {finding.check for finding in of_generators.findings if finding.severity == "leak"}
     assert {"file format", "width", "aspect ratio"} <= leaks

@@ -1,4 +1,4 @@
-"""A process in place of UMAP, which takes long to start."""
+"""Script that replaces the UMAP process, which takes long to start."""
 
 import sys
 

@@ -15,7 +15,7 @@ from tests.conftest import make_features, write_parts
 
 
 def test_another_folder_is_another_version() -> None:
-    """The browser must not show the thumbnails of another folder."""
+    """The version depends on the folder, so browsers do not show its cached thumbnails."""
     features = make_features(2)
     assert browse_data(features, ["a"]).version != browse_data(features, ["b"]).version
 
@@ -31,7 +31,7 @@ def test_a_file_is_found_by_any_of_its_rows() -> None:
 
 
 def test_columns_with_few_values_are_facets() -> None:
-    """A column with one value, with too many values or of clipfeat's own names is no facet."""
+    """Columns with one value or with too many values are not facets."""
     features = make_features(MAX_VALUES, groups=True)
     n = len(features)
     columns = {
@@ -48,7 +48,7 @@ def test_columns_with_few_values_are_facets() -> None:
 
 
 def test_images_without_a_label_are_a_value_of_the_class() -> None:
-    """The code of an unknown label follows those of the classes."""
+    """Unlabelled images have the class code that follows the codes of the classes."""
     features = make_features(3)
     facet = browse_data(replace(features, y=np.array([0, 1, -1, 1, 0, -1]))).facets["class"]
     assert facet.values == ("real", "fake", "(unknown)")
@@ -65,7 +65,7 @@ def test_a_file_with_several_rows_is_one_image() -> None:
 
 
 def test_images_are_shown_from_a_trusted_folder_only(tmp_path: Path) -> None:
-    """The file records no folder that this user has embedded, so one has to be given."""
+    """A folder that the file records is not used unless this user has embedded it."""
     features = make_features(3)
     file = write_parts(tmp_path / "out.h5", features)
     assert open_browse_data(features, [file]).roots == ()

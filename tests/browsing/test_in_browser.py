@@ -1,4 +1,4 @@
-"""Tests of the page in Chromium; skipped if it is not installed."""
+"""Tests of the page in Chromium. They are skipped if it is not installed."""
 
 import re
 import shutil
@@ -45,7 +45,7 @@ def label_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, label_file: Path) -> Iterator[str]:
-    """Serve 2,000 images, of which the first one exists."""
+    """Serve a feature file of 2,000 images, of which only the first exists as a file."""
     from clipfeat.browsing.application import create_browse_application
     from clipfeat.web.access import Access
     from clipfeat.web.running import address_of, bind
@@ -77,7 +77,7 @@ def address(tmp_path_factory: pytest.TempPathFactory, label_file: Path) -> Itera
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """Start Chromium; close it at the end of the module, because it keeps an event loop."""
+    """Start Chromium, and close it at the end of the module because it keeps an event loop."""
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as running:
         opened = running.chromium.launch(executable_path=CHROMIUM, args=QUIET)
@@ -87,7 +87,7 @@ def browser() -> Iterator["Browser"]:
 
 @pytest.fixture
 def page(browser: "Browser", address: str) -> Iterator["Page"]:
-    """Open the page, check that it logs nothing, and that it asks no other host."""
+    """Open the page. Check that it logs nothing and makes no requests to other hosts."""
     opened = browser.new_page(viewport={"width": 1280, "height": 800})
     opened.set_default_timeout(60_000)
     problems: list[str] = []
@@ -113,7 +113,7 @@ def wait_for_count(page: "Page", text: str) -> None:
 
 
 def test_only_visible_images_are_on_the_page(page: "Page") -> None:
-    """The end of 2,000 images is reached by the keyboard, and few cells exist at any time."""
+    """The keyboard reaches the last of 2,000 images, and few cells exist at any time."""
     wait_for_count(page, "^2,000 images$")
     assert page.locator(".cell").count() < 100
     page.locator("#grid").press("End")
@@ -124,7 +124,7 @@ def test_only_visible_images_are_on_the_page(page: "Page") -> None:
 
 
 def test_all_cells_of_a_large_screen_are_described(page: "Page") -> None:
-    """More than 200 images are visible together."""
+    """On a large screen, more than 200 cells have a description at the same time."""
     page.set_viewport_size({"width": 3840, "height": 2160})
     page.wait_for_function(
         """() => {
@@ -135,7 +135,7 @@ def test_all_cells_of_a_large_screen_are_described(page: "Page") -> None:
 
 
 def test_an_image_opens_by_keyboard(page: "Page") -> None:
-    """Enter opens the panel, an arrow key moves on with it, and Escape closes it."""
+    """Enter opens the panel, arrow keys show the next image, and Escape closes the panel."""
     grid = page.locator("#grid")
     grid.press("Enter")
     page.wait_for_selector("#panel h2:text('0000.png')")
@@ -153,7 +153,7 @@ def test_an_image_opens_by_keyboard(page: "Page") -> None:
 
 
 def test_a_key_labels_the_image_that_is_shown(page: "Page", label_file: Path) -> None:
-    """While the panel of the next image is loading, a key labels the image of the panel."""
+    """A key labels the image in the panel, even while the next image is loading."""
     held: list[Route] = []
 
     def hold(route: "Route") -> None:
@@ -175,7 +175,7 @@ def test_a_key_labels_the_image_that_is_shown(page: "Page", label_file: Path) ->
 
 
 def test_filters_and_orders(page: "Page") -> None:
-    """A filter combines with the errors, and Reset removes both. Markup in names is text."""
+    """A filter can be combined with the errors, and Reset removes both. Markup is shown as text."""
     page.get_by_label(EVIL).first.check()
     wait_for_count(page, "^1,000 of 2,000")
     page.get_by_label("Show").select_option("errors")
@@ -189,7 +189,7 @@ def test_filters_and_orders(page: "Page") -> None:
 
 
 def test_a_rectangle_on_the_map_selects_images(page: "Page") -> None:
-    """The rectangle can be dragged, moved by keys and removed."""
+    """The rectangle can be dragged, moved with keys and removed."""
     canvas = page.locator("#brush")
     box = canvas.bounding_box()
     assert box is not None
@@ -207,7 +207,7 @@ def test_a_rectangle_on_the_map_selects_images(page: "Page") -> None:
 
 
 def test_similar_images_are_listed(page: "Page") -> None:
-    """The nearest image is the image itself."""
+    """The first of the similar images is the image itself."""
     page.locator(".cell").nth(2).click()
     page.get_by_role("button", name="Similar images").click()
     wait_for_count(page, "^60 of 2,000")
@@ -216,7 +216,7 @@ def test_similar_images_are_listed(page: "Page") -> None:
 
 
 def test_it_fits_a_phone(page: "Page") -> None:
-    """Nothing scrolls sideways except the bar of controls, and the panes open on demand."""
+    """Only the toolbar scrolls sideways, and the side panes open on demand."""
     page.set_viewport_size({"width": 360, "height": 740})
     page.reload()
     page.wait_for_selector(".cell[data-described]")

@@ -1,4 +1,4 @@
-"""Labels that are given while images are browsed."""
+"""Tests of labelling while browsing."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ testclient = pytest.importorskip("starlette.testclient")
 
 @pytest.fixture
 def session(tmp_path: Path) -> BrowseSession:
-    """Browse images whose labels are saved in a file."""
+    """Return a session that browses images and saves their labels in a file."""
     features = with_split(20)
     data = browse_data(features)
     thumbnails = BrowseThumbnails(data, ThumbnailCache(tmp_path / "cache"))
@@ -29,7 +29,7 @@ def session(tmp_path: Path) -> BrowseSession:
 
 
 def test_decisions_replace_labels_everywhere(session: BrowseSession) -> None:
-    """Details, filters, errors and lists use the decisions of earlier and of this session."""
+    """Details, filters, errors and lists use the saved decisions and the new ones."""
     from clipfeat.browsing.application import create_browse_application
     from clipfeat.web.access import Access
 
@@ -63,7 +63,7 @@ def test_decisions_replace_labels_everywhere(session: BrowseSession) -> None:
 
 
 def test_without_a_file_there_is_no_labelling(session: BrowseSession) -> None:
-    """The page has no link, and the panel no buttons."""
+    """Without a label file, the page has no labelling link and no label buttons."""
     from clipfeat.browsing.application import create_browse_application
     from clipfeat.web.access import Access
 
@@ -77,7 +77,7 @@ def test_without_a_file_there_is_no_labelling(session: BrowseSession) -> None:
 
 
 def test_identical_files_follow_the_decisions(tmp_path: Path) -> None:
-    """After a correction, the list no longer says that the labels of copies differ."""
+    """After a correction, the list no longer reports copies with different labels."""
     data = browse_data(with_copies({104: 4}, exact=True))
     labels = LabelSession(data.features, tmp_path / "labels.csv", "ann")
     thumbnails = BrowseThumbnails(data, ThumbnailCache(tmp_path / "cache"))
@@ -89,7 +89,7 @@ def test_identical_files_follow_the_decisions(tmp_path: Path) -> None:
 
 
 def test_labels_of_the_features_come_back(session: BrowseSession) -> None:
-    """Predictions are compared with new labels, and an undo restores the labels."""
+    """Predictions are compared with new labels. An undo restores the labels of the file."""
     predictions = session.predictions("svm")
     assert predictions is not None
     assert session.labels is not None

@@ -12,7 +12,7 @@ from tests.conftest import make_features
 
 
 def test_clusters_of_identical_files() -> None:
-    """A cluster across labels comes before one within a class, and each file occurs once."""
+    """Clusters with several labels come first, and each file occurs once."""
     data = browse_data(with_copies({8: 6, 12: 6, 104: 4}, exact=True))
     listed = exact_duplicates(data)
     assert listed.rows.tolist() == [4, 104, 6, 8, 12]
@@ -22,14 +22,14 @@ def test_clusters_of_identical_files() -> None:
 
 
 def test_a_cluster_across_splits_and_labels_is_listed_once() -> None:
-    """The audit reports such a cluster twice."""
+    """A cluster that the audit reports twice is listed once."""
     split = np.where(np.arange(200) < 100, "train", "test")
     data = browse_data(with_copies({104: 4}, exact=True, columns={"split": split}))
     assert exact_duplicates(data).rows.tolist() == [4, 104]
 
 
 def test_near_duplicates() -> None:
-    """Similar images are a cluster. Without any, a sentence says so."""
+    """Similar images form a cluster. If there are none, a sentence says so."""
     assert near_duplicates(browse_data(with_copies({8: 6}, exact=False))).rows.tolist() == [6, 8]
     none = near_duplicates(browse_data(with_copies({}, exact=False)))
     assert not len(none.rows)
@@ -37,7 +37,7 @@ def test_near_duplicates() -> None:
 
 
 def test_label_errors_use_the_predictions() -> None:
-    """The likeliest error comes first."""
+    """The images are sorted by how likely their label is wrong."""
     features = make_features(10)
     y = features.y.copy()
     y[3], y[15] = 1, 0
@@ -52,7 +52,7 @@ def test_label_errors_use_the_predictions() -> None:
 
 
 def test_label_errors_without_predictions() -> None:
-    """A logistic regression is cross-validated, and a note suggests a class."""
+    """Without a run, a logistic regression is cross-validated and suggests a class."""
     features = make_features(30, apart=12.0)
     y = features.y.copy()
     y[3] = 1

@@ -23,7 +23,7 @@ testclient = pytest.importorskip("starlette.testclient")
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> BrowseSession:
-    """Browse images with hostile names, of which one exists."""
+    """Return a session over images with hostile names, of which only one exists."""
     folder = tmp_path_factory.mktemp("browsed")
     features = with_split(20)
     paths = features.paths.copy().astype("U90")
@@ -44,7 +44,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> BrowseSession:
 
 @pytest.fixture(scope="module")
 def client(session: BrowseSession) -> Iterator[Any]:
-    """Call the application without a server."""
+    """Return a client that calls the application without a server."""
     from clipfeat.browsing.application import create_browse_application
     from clipfeat.web.access import Access
 
@@ -54,7 +54,7 @@ def client(session: BrowseSession) -> Iterator[Any]:
 
 
 def until_ready(call: Any) -> Any:
-    """Ask until the result is computed."""
+    """Repeat a request until its result is computed."""
     for _ in range(600):
         answer = call()
         if answer.status_code != 202:
@@ -79,7 +79,7 @@ def test_parts_of_the_page_escape_names(client: Any) -> None:
 
 
 def test_a_value_with_control_characters_is_a_filter(client: Any) -> None:
-    """The page sends the escaped value back."""
+    """A filter accepts a value in the escaped form that the page shows."""
     page = client.get("/").text
     assert 'value="dark\\x07"' in page
     where = {"column:mood": ["dark\\x07"]}
@@ -88,7 +88,7 @@ def test_a_value_with_control_characters_is_a_filter(client: Any) -> None:
 
 
 def test_rows_and_details(client: Any, session: BrowseSession) -> None:
-    """Rows are compact arrays, and details are those of the query."""
+    """Rows are compact arrays, and the details belong to the rows of the query."""
     predictions = session.predictions("svm")
     assert predictions is not None
     query = {"show": "errors", "order": "mistakes", "entry": "svm"}
@@ -102,7 +102,7 @@ def test_rows_and_details(client: Any, session: BrowseSession) -> None:
 
 
 def test_a_list_is_computed_in_the_background(client: Any) -> None:
-    """The answer is 202 until the list is ready. An error of the list is a message."""
+    """The status is 202 until the list is ready. An error of the list becomes a message."""
     query = {"show": "duplicates"}
     assert until_ready(lambda: client.post("/rows", json=query)).content == b""
     summary = client.get("/list/duplicates").json()
@@ -114,7 +114,7 @@ def test_a_list_is_computed_in_the_background(client: Any) -> None:
 
 
 def test_arrays_of_the_map(client: Any, session: BrowseSession) -> None:
-    """The map has two coordinates for each image, and a facet one code."""
+    """The map has two coordinates per image. A facet has one code per image."""
     points = np.frombuffer(until_ready(lambda: client.get("/map/pca")).content, "<u2")
     assert points.shape == (2 * len(session.data),)
     codes = client.get("/codes", params={"facet": "predicted", "entry": "svm"}).content
@@ -128,7 +128,7 @@ def test_arrays_of_the_map(client: Any, session: BrowseSession) -> None:
 
 
 def test_thumbnails(client: Any) -> None:
-    """A missing image has a placeholder, which the browser does not keep."""
+    """A missing image has a placeholder, which browsers are told not to cache."""
     answer = client.get("/thumbnail/0")
     assert Image.open(io.BytesIO(answer.content)).size == (20, 10)
     assert "private" in answer.headers["cache-control"]
@@ -138,7 +138,7 @@ def test_thumbnails(client: Any) -> None:
 
 
 def test_similar_images(client: Any) -> None:
-    """The image itself is its nearest."""
+    """The most similar image is the image itself."""
     found = client.get("/similar/5?k=3").json()
     assert found["rows"][0] == 5
     assert found["similarities"][0] == pytest.approx(1)
@@ -167,14 +167,14 @@ def test_similar_images(client: Any) -> None:
 def test_invalid_requests_have_a_message(
     client: Any, method: str, path: str, body: Any, status: int
 ) -> None:
-    """No invalid request is an internal error."""
+    """Every invalid request gets a message, and none is an internal error."""
     answer = client.request(method, path, json=body)
     assert answer.status_code == status
     assert answer.json()["detail"]
 
 
 def test_a_file_that_is_no_image_is_refused(client: Any) -> None:
-    """The message is that of the decoder."""
+    """An uploaded text file is refused with the decoder's message."""
     answer = client.post("/search/image", content=b"no image")
     assert answer.status_code == 400
     assert answer.json()["detail"]

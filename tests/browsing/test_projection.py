@@ -15,7 +15,7 @@ from clipfeat.errors import ClipfeatError, DataError
 
 
 def directions(n: int = 300, n_features: int = 20) -> np.ndarray:
-    """Make unit vectors near two directions, of very different lengths."""
+    """Make vectors near two directions, with very different lengths."""
     rng = np.random.default_rng(0)
     X = rng.normal(scale=0.05, size=(n, n_features))
     X[: n // 2, 0] += 1
@@ -24,7 +24,7 @@ def directions(n: int = 300, n_features: int = 20) -> np.ndarray:
 
 
 def test_the_first_axis_separates_two_directions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lengths do not matter, and neither does the sample from which the axes are computed."""
+    """The first axis separates them, whatever the lengths and the sampled rows."""
     X = directions()
     one, other = np.split(pca_points(X)[:, 0].astype(int), 2)
     assert one.max() < other.min() or other.max() < one.min()
@@ -36,14 +36,14 @@ def test_the_first_axis_separates_two_directions(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("shape", [(5, 1), (3, 2), (5, 3)])
 def test_small_sets_have_a_map(shape: tuple[int, int]) -> None:
-    """One column gives a line. Equal rows are one point."""
+    """Features with one column give a line. Equal rows give one point."""
     X = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     assert pca_points(X).shape == (shape[0], 2)
     assert len(np.unique(pca_points(np.ones(shape, dtype=np.float32)), axis=0)) == 1
 
 
 def test_a_failure_is_reported_once() -> None:
-    """The request after the failure computes the result again."""
+    """A failure is reported by one request. The next request computes the map again."""
     background = Background()
     failed = background.request("map", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -54,7 +54,7 @@ def test_a_failure_is_reported_once() -> None:
 
 
 def test_two_images_have_no_map() -> None:
-    """The message names the least number of images."""
+    """The error for too few images states the minimum."""
     with pytest.raises(DataError, match="needs 3 or more images"):
         pca_points(np.ones((2, 4), dtype=np.float32))
 
@@ -62,7 +62,7 @@ def test_two_images_have_no_map() -> None:
 def test_umap_runs_in_a_process_and_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second call reads the file, and a damaged file is computed again."""
+    """The second call reads the cached file. A damaged cache is computed again."""
     monkeypatch.setattr(projection, "UMAP_MODULE", "tests.browsing.fake_umap")
     X = directions(40)
     points = umap_points(X, tmp_path / "maps")
@@ -75,14 +75,14 @@ def test_umap_runs_in_a_process_and_is_kept(
 
 
 def test_a_failure_of_umap_names_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last line that the process printed is part of the message."""
+    """The message contains the last line that the UMAP process printed."""
     monkeypatch.setattr(projection, "UMAP_MODULE", "tests.browsing.fake_umap")
     with pytest.raises(ClipfeatError, match="UMAP failed: thirteen rows"):
         umap_points(directions(13))
 
 
 def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
-    """Its standard input ends with the parent, even while UMAP computes."""
+    """The process ends when its standard input closes, even while UMAP computes."""
     (tmp_path / "umap.py").write_text("import time\ntime.sleep(600)\n")
     path = os.pathsep.join([str(tmp_path), *sys.path])
     ended = subprocess.run(

@@ -19,7 +19,7 @@ from tests.report.runs import make_run
 
 
 def test_predictions_are_matched_by_path_and_content() -> None:
-    """The order of the rows may differ, and a changed image has no prediction."""
+    """Predictions do not depend on the row order. A changed image has none."""
     features = make_features(20)
     run = make_run(features)
     order = np.random.default_rng(0).permutation(len(features))
@@ -38,7 +38,7 @@ def test_predictions_are_matched_by_path_and_content() -> None:
 
 
 def test_files_with_several_rows_are_matched() -> None:
-    """A run sorts the rows of a file by content hash. Each file still has its prediction."""
+    """Each file has its prediction, although a run sorts its rows by content hash."""
     features = make_features(20)
     file = np.array([f"{i // 2}.mp4" for i in range(len(features))])
     features = replace(features, columns={"file": file})
@@ -49,7 +49,7 @@ def test_files_with_several_rows_are_matched() -> None:
 
 
 def test_thresholds_of_the_folds_decide() -> None:
-    """A run with decision thresholds has the predictions of these thresholds."""
+    """The thresholds of each fold decide the predicted classes."""
     features = make_features(40, apart=0.5)
     run = make_run(features, thresholds=True)
     predictions = predictions_from_run(browse_data(features), run, "logreg")
@@ -60,7 +60,7 @@ def test_thresholds_of_the_folds_decide() -> None:
 
 
 def test_thresholds_decide_in_repeated_trials() -> None:
-    """The class that most trials predict with their thresholds is the prediction."""
+    """The predicted class is the one that most trials predict with their thresholds."""
     features = make_features(40, apart=0.5)
     run = make_run(features, KFold(repeats=3).plan(features), thresholds=True)
     predictions = predictions_from_run(browse_data(features), run, "logreg")
@@ -76,7 +76,7 @@ def test_thresholds_decide_in_repeated_trials() -> None:
 
 
 def test_trials_are_averaged() -> None:
-    """Repeated cross-validation gives each image the mean of its probabilities."""
+    """With repeated cross-validation, an image gets the mean of its probabilities."""
     features = make_features(10)
     run = make_run(features, KFold(repeats=3).plan(features))
     assert len(run.outcomes) == 3
@@ -86,7 +86,7 @@ def test_trials_are_averaged() -> None:
 
 
 def test_a_run_of_other_images_is_an_error() -> None:
-    """The message asks for the feature file of the run."""
+    """The error asks for the feature file that the run was computed from."""
     run = make_run(make_features(10))
     other = make_features(10)
     moved = replace(other, paths=np.char.add("x/", other.paths))
@@ -95,14 +95,14 @@ def test_a_run_of_other_images_is_an_error() -> None:
 
 
 def test_entries_are_sorted_by_their_score() -> None:
-    """The best entry comes first and chance last."""
+    """The best entry comes first, and the dummy classifier last."""
     entries = run_entries(make_run(make_features(60)))
     assert entries[0] in {"svm", "soft vote"}
     assert entries[-1] == "dummy"
 
 
 def test_probabilities_for_the_label_check_have_its_classes() -> None:
-    """Columns follow the classes of the feature file. Other classes give no probabilities."""
+    """Columns follow the feature file's classes. Other classes give None."""
     features = make_features(3)
     data = browse_data(features)
     p = np.tile([0.9, 0.1], (6, 1))

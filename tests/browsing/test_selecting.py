@@ -1,4 +1,4 @@
-"""Tests of filters and orders."""
+"""Tests of filters and of sorting."""
 
 from dataclasses import replace
 
@@ -48,12 +48,12 @@ def rows(query: BrowseQuery, **more: object) -> list[int]:
     ],
 )
 def test_a_query_selects_and_orders(query: BrowseQuery, expected: list[int]) -> None:
-    """Filters combine with what is shown, and untested images come last."""
+    """Filters are combined, and images without a prediction come last."""
     assert rows(query) == expected
 
 
 def test_a_brush_selects_points_of_a_map() -> None:
-    """The sides of the rectangle belong to it."""
+    """Points on the sides of the rectangle are selected."""
     points = np.array([[10 * i, 65535] for i in range(8)], dtype=np.uint16)
     brush = BrowseBrush("pca", 20, 65535, 40, 65535)
     assert rows(BrowseQuery(brush=brush), points=points) == [2, 3, 4]
@@ -61,14 +61,14 @@ def test_a_brush_selects_points_of_a_map() -> None:
 
 
 def test_a_list_keeps_its_order_under_filters() -> None:
-    """With another order, the listed images are sorted."""
+    """A filter keeps the order of a list. Another order sorts the listed images."""
     listed = np.array([5, 1, 7, 0])
     assert rows(BrowseQuery(show="duplicates", path="fake"), listed=listed) == [5, 7]
     assert rows(BrowseQuery(show="duplicates", order="confidence"), listed=listed) == [1, 5, 7, 0]
 
 
 def test_invalid_queries_are_refused() -> None:
-    """An unknown filter and an unknown order are named, and errors need predictions."""
+    """Unknown filters and orders are named. The error filter needs predictions."""
     with pytest.raises(UnknownNameError, match="unknown filter 'column:none'"):
         rows(BrowseQuery(where={"column:none": ["x"]}))
     with pytest.raises(UnknownNameError, match="unknown order 'best'"):

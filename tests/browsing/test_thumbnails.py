@@ -22,7 +22,7 @@ def thumbnails(root: Path, cache: Path, *paths: str) -> BrowseThumbnails:
 
 
 def test_a_thumbnail_is_made_once_and_again_after_a_change(tmp_path: Path) -> None:
-    """The cache is asked by the status of the file, so a changed image has a new thumbnail."""
+    """A thumbnail is cached until the size or the time of its file changes."""
     Image.new("RGB", (900, 450), "red").save(tmp_path / "a.png")
     with thumbnails(tmp_path, tmp_path / "cache", "a.png") as made:
         first = made.make(0)
@@ -39,7 +39,7 @@ def test_a_thumbnail_is_made_once_and_again_after_a_change(tmp_path: Path) -> No
 
 
 def test_images_outside_the_root_are_not_read(tmp_path: Path) -> None:
-    """A feature file may name any path."""
+    """Paths that lead out of the image folder have no thumbnail."""
     (tmp_path / "root").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "private.png")
     (tmp_path / "root" / "link.png").symlink_to(tmp_path / "private.png")
@@ -50,7 +50,7 @@ def test_images_outside_the_root_are_not_read(tmp_path: Path) -> None:
 
 
 def test_members_of_an_archive(tmp_path: Path) -> None:
-    """The archive is listed once for all its images, and a broken image has no thumbnail."""
+    """An archive is listed only once, and a broken image has no thumbnail."""
     data = io.BytesIO()
     Image.new("RGB", (20, 10)).save(data, "PNG")
     (tmp_path / "sub").mkdir()
@@ -65,7 +65,7 @@ def test_members_of_an_archive(tmp_path: Path) -> None:
 
 
 def test_the_least_recently_used_thumbnails_are_deleted(tmp_path: Path) -> None:
-    """Files are deleted until a part of the limit is free. A read counts as a use."""
+    """Files are deleted until the cache is below its limit. A read counts as a use."""
     cache = ThumbnailCache(tmp_path / "cache", max_bytes=100)
     for number in range(12):
         cache.put(f"{number:032x}", bytes(10))
@@ -80,7 +80,7 @@ def test_the_least_recently_used_thumbnails_are_deleted(tmp_path: Path) -> None:
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
-    """The thumbnail is shown, and made again the next time."""
+    """The thumbnail is shown, and computed again the next time."""
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "cache").write_bytes(b"a file")
     with thumbnails(tmp_path, tmp_path / "cache", "a.png") as made:
@@ -88,7 +88,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
 
 
 def test_short_sessions_keep_the_limit(tmp_path: Path) -> None:
-    """Each session deletes thumbnails of earlier ones, also if it adds only one."""
+    """A session that adds one thumbnail also deletes old ones of other sessions."""
     for i in range(20):
         ThumbnailCache(tmp_path / "cache", max_bytes=100).put(f"{i:02d}key", b"x" * 50)
     files = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]

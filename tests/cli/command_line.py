@@ -1,4 +1,4 @@
-"""Commands run inside the test process."""
+"""Functions that run a command inside the test process."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def embed(source: Path | str = "images", out: str = "out.h5", *options: object) 
 
 
 def rehash(images: Path) -> None:
-    """Append a byte to each image: its content hash changes, and its pixels do not."""
+    """Append a byte to each image, which changes its content hash but not its pixels."""
     for path in images.rglob("*.png"):
         path.write_bytes(path.read_bytes() + b" ")
 

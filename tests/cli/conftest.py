@@ -1,4 +1,4 @@
-"""A folder of its own for every test of the command line."""
+"""Fixture that gives each command-line test its own folder."""
 
 from pathlib import Path
 
@@ -7,6 +7,6 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Run in a temporary folder."""
+    """Run the test in a temporary folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path

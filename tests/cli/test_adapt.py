@@ -1,4 +1,4 @@
-"""``clipfeat adapt``."""
+"""Tests of ``clipfeat adapt``."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from tests.cli.command_line import assert_fails, clipfeat, embed, rehash, succee
 
 
 def test_a_model_file_is_adapted_and_restored(image_folder: Path) -> None:
-    """The file shows the adaptation, and --undo restores the original model."""
+    """`clipfeat info` shows the adaptation, and --undo restores the original model."""
     embed()
     succeed("fit", "--cv", 0)
     before = Path("model.clipfeat").read_bytes()
@@ -30,7 +30,7 @@ def test_a_model_file_is_adapted_and_restored(image_folder: Path) -> None:
 
 
 def test_labels_of_a_table_and_unlabelled_images(image_folder: Path) -> None:
-    """Labels come from a table. Without labels, the assumption is stated."""
+    """A table can give the labels. Without labels, the assumption is printed."""
     embed()
     succeed("fit", "--cv", 0)
     rehash(image_folder)

@@ -1,4 +1,4 @@
-"""``clipfeat app``."""
+"""Tests of ``clipfeat app``."""
 
 import socket
 from pathlib import Path
@@ -14,7 +14,7 @@ pytest.importorskip("fastapi")
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Record the applications instead of running a server."""
+    """Record the applications that would be served, and start no server."""
     applications: list[Any] = []
 
     def run(application: Any, listener: socket.socket, on_start: Any) -> None:
@@ -26,7 +26,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def test_a_feature_file_and_a_run(image_folder: Path, started: list[Any]) -> None:
-    """Images come from the embedded folder, and predictions from the run. A copy is found."""
+    """Images come from the embedded folder, predictions from the run, and copies are listed."""
     embed()
     succeed("benchmark", "--clf", "logreg", "-o", "run", "--no-audit", "--no-thumbnails")
     result = succeed("app", "out.h5", "--run", "run", "--port", 0)
@@ -42,7 +42,7 @@ def test_a_feature_file_and_a_run(image_folder: Path, started: list[Any]) -> Non
 
 
 def test_labels_replace_those_of_the_file(image_folder: Path, started: list[Any]) -> None:
-    """A table of labels may name a new class."""
+    """A table of labels may contain a class that the feature file lacks."""
     embed()
     Path("labels.csv").write_text("path,label\nreal/real-00.png,unclear\n")
     succeed("app", "--labels", "labels.csv", "--port", 0)
@@ -53,7 +53,7 @@ def test_labels_replace_those_of_the_file(image_folder: Path, started: list[Any]
 
 
 def test_the_file_of_decisions(image_folder: Path, started: list[Any]) -> None:
-    """Decisions go beside the feature file, unless that file holds something else."""
+    """Decisions are saved next to the feature file, unless labels.csv is another table."""
     embed()
     succeed("app", "--port", 0, "--annotator", "ann")
     labels = started[0].state.session.labels

@@ -1,4 +1,4 @@
-"""``clipfeat audit``."""
+"""Tests of ``clipfeat audit``."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.cli.command_line import assert_fails, clipfeat, embed, succeed
 
 
 def test_a_leak_is_exit_code_7(image_folder: Path) -> None:
-    """Labels that follow the file format are a leak. Findings are printed and saved."""
+    """Labels that follow the file format give exit code 7. Findings are printed and saved."""
     for path in sorted((image_folder / "real").glob("*.png")):
         for number in range(2):
             Image.open(path).rotate(number * 90).save(path.with_name(f"{path.stem}-{number}.jpg"))
@@ -29,7 +29,7 @@ def test_a_leak_is_exit_code_7(image_folder: Path) -> None:
 
 
 def test_a_feature_file_with_its_images(image_folder: Path) -> None:
-    """Findings that do not invalidate scores give exit code 0."""
+    """Findings that are no leak give exit code 0."""
     embed()
     assert "JPEG quantisation" in succeed("audit", "out.h5", "--images", "images").stdout
 
@@ -44,5 +44,5 @@ def test_a_feature_file_with_its_images(image_folder: Path) -> None:
     ],
 )
 def test_mistakes(image_folder: Path, words: tuple[str, ...], code: int, message: str) -> None:
-    """A mistake ends with one line and an exit code."""
+    """Each invalid command prints one line and has its exit code."""
     assert_fails(clipfeat("audit", *words), code, message)

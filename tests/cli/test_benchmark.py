@@ -1,4 +1,4 @@
-"""``clipfeat benchmark``."""
+"""Tests of ``clipfeat benchmark``."""
 
 import json
 from dataclasses import replace
@@ -13,7 +13,7 @@ from tests.conftest import make_features, write_parts
 
 
 def test_a_run_resumes(image_folder: Path) -> None:
-    """The same command resumes in its folder. Another command is refused."""
+    """The same command resumes in its folder. Another command in this folder is refused."""
     embed()
     words = ("benchmark", "out.h5", "--clf", "logreg,knn", "--cv", 3)
     assert "run/leaderboard.md" in succeed(*words, "-o", "run").stdout
@@ -28,7 +28,7 @@ def test_a_run_resumes(image_folder: Path) -> None:
 
 
 def test_a_separate_test_set(image_folder: Path) -> None:
-    """Images that are in both sets are left out of the training set, with a warning."""
+    """Test images that are also training images are removed from training, with a warning."""
     embed(out="a.h5")
     for number, path in enumerate(sorted(image_folder.rglob("*.png"))):
         if number % 2:
@@ -40,7 +40,7 @@ def test_a_separate_test_set(image_folder: Path) -> None:
 
 
 def test_the_official_split_is_the_default(image_folder: Path) -> None:
-    """Folders train and test are the split. --cv and --split none select cross-validation."""
+    """Folders train and test give the split. --cv and --split none use cross-validation."""
     for number, path in enumerate(sorted(image_folder.rglob("*.png"))):
         part = image_folder / ("test" if number % 3 == 0 else "train") / path.parent.name
         part.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def test_the_official_split_is_the_default(image_folder: Path) -> None:
 
 
 def test_the_default_balance_is_in_the_headings(image_folder: Path) -> None:
-    """A run with the default resumes the run of its resolved value, as in version 0.1."""
+    """Headings and the run's record show the balance that the default selects."""
     Path("made.csv").write_text(
         "path,label,generator\n"
         + "".join(f"{p},{p.parent.name},{'' if p.parent.name == 'real' else 'ab'[i % 2]}\n"
@@ -84,7 +84,7 @@ def test_the_default_balance_is_in_the_headings(image_folder: Path) -> None:
 
 
 def test_scores_of_another_detector(image_folder: Path) -> None:
-    """--scores adds an entry. Missing scores are counted, and the file is part of the command."""
+    """--scores adds an entry and is part of the recorded command. Missing scores are an error."""
     embed()
     paths = sorted(
         path.relative_to(image_folder).as_posix() for path in image_folder.rglob("*.png")
@@ -105,7 +105,7 @@ def test_scores_of_another_detector(image_folder: Path) -> None:
 
 
 def test_rates_by_a_column(image_folder: Path) -> None:
-    """--by selects the column of the table. An unknown column ends the run before it starts."""
+    """--by selects the column of the table. An unknown column is an error before any fit."""
     table = pd.DataFrame(
         {"path": [f"{c}/{c}-{i:02d}.png" for c in ("real", "fake") for i in range(12)]}
     )
@@ -130,7 +130,7 @@ def test_thresholds_are_printed_and_saved(image_folder: Path) -> None:
 
 
 def test_votes_are_compared_with_their_members(image_folder: Path) -> None:
-    """Each vote has a row, weights and a gain over its best member."""
+    """Each vote has a row, its weights and its gain over the best member."""
     embed()
     result = succeed(
         "benchmark", "out.h5", "--clf", "logreg,knn,dummy", "--cv", 3, "--vote", "all",
@@ -154,7 +154,7 @@ def test_tuned_parameters_are_printed_and_saved(image_folder: Path) -> None:
 def test_near_duplicates_are_printed_and_grouped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Jittered copies of noise are a warning in every output, unless they share a fold."""
+    """Near duplicates cause a warning in every output unless they are grouped."""
     monkeypatch.chdir(tmp_path)
     features = make_features(100, n_features=32, apart=0.0)
     X = features.X.copy()
@@ -191,13 +191,13 @@ def test_near_duplicates_are_printed_and_grouped(
     ],
 )
 def test_mistakes(image_folder: Path, words: tuple[object, ...], code: int, message: str) -> None:
-    """A mistake ends with one line and an exit code."""
+    """Each invalid command prints one line and has its exit code."""
     embed()
     assert_fails(clipfeat("benchmark", *words), code, message)
 
 
 def test_two_classes_are_required(image_folder: Path) -> None:
-    """One class is an error of the data."""
+    """Data of one class is an error with exit code 1."""
     remove_images(image_folder, "fake", 0)
     embed()
     assert_fails(clipfeat("benchmark", "out.h5"), 1, "Add images of a second class")

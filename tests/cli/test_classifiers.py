@@ -1,4 +1,4 @@
-"""``clipfeat classifiers``."""
+"""Tests of ``clipfeat classifiers``."""
 
 from clipfeat.zoo import PROJECTIONS, classifiers
 from tests.cli.command_line import succeed

@@ -1,4 +1,4 @@
-"""``clipfeat compare``."""
+"""Tests of ``clipfeat compare``."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def test_two_runs(image_folder: Path) -> None:
 
 
 def test_runs_with_other_positive_classes(image_folder: Path) -> None:
-    """They are not compared, and the folder of one is not resumed by the other."""
+    """Runs with different positive classes are not compared and do not resume each other."""
     embed()
     words = ("benchmark", "out.h5", "--clf", "dummy", "--cv", 3, "--no-audit", "--no-thumbnails")
     assert ", positive class fake, by " in succeed(*words, "-o", "run").stdout
@@ -33,7 +33,7 @@ def test_runs_with_other_positive_classes(image_folder: Path) -> None:
 
 
 def test_formats(image_folder: Path) -> None:
-    """Each format has the table and the options that differ. A suffix selects the format."""
+    """Each format has the table and the differing options. The suffix selects the format."""
     embed()
     for seed, folder in enumerate(("run_a", "run_b")):
         words = ("--clf", "logreg", "--cv", 3, "--seed", seed, "-o", folder, "--no-audit")
@@ -52,6 +52,6 @@ def test_formats(image_folder: Path) -> None:
 
 
 def test_mistakes(image_folder: Path) -> None:
-    """Two different runs are needed."""
+    """A folder without a run, and the same run twice, are errors."""
     assert_fails(clipfeat("compare", "images", "elsewhere"), 6, "no benchmark run")
     assert_fails(clipfeat("compare", "images", "images"), 2, "runs with different names")

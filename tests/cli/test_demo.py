@@ -1,4 +1,4 @@
-"""``clipfeat demo``."""
+"""Tests of ``clipfeat demo``."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from tests.cli.command_line import assert_fails, clipfeat, succeed
 
 
 def test_every_printed_path_exists(here: Path) -> None:
-    """The demo runs every step and can be repeated in its folder."""
+    """Every path that the demo prints exists, and the demo can be repeated in its folder."""
     result = succeed("demo", "-o", "demo")
     assert "SIMULATED" in result.stdout
     for name in ("features.h5", "model.clipfeat", "predictions.csv", "benchmark/leaderboard.md",
@@ -18,7 +18,7 @@ def test_every_printed_path_exists(here: Path) -> None:
 
 
 def test_another_folder_is_refused(image_folder: Path) -> None:
-    """A folder of other content is left alone."""
+    """A folder that no demo wrote is refused and not changed."""
     assert_fails(clipfeat("demo", "-o", "images"), 2, "images exists")
 
 

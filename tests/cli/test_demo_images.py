@@ -10,7 +10,7 @@ from clipfeat.cli.demo_images import GENERATORS, make_simulated
 
 
 def test_every_patch_goes_through_every_generator(tmp_path: Path) -> None:
-    """Each real patch has a similar, but not equal, version by each simulated generator."""
+    """Each real patch has one similar, but different, version per generator."""
     made = make_simulated(tmp_path, patches=2, new=1)
     table = pd.read_csv(made.manifest, keep_default_na=False)
     assert len(table) == made.n_images == 8 * 2 * (1 + len(GENERATORS))

@@ -1,4 +1,4 @@
-"""``clipfeat embed``."""
+"""Tests of ``clipfeat embed``."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ def test_labels_come_from_class_folders(image_folder: Path) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_progress_is_shown_on_standard_error(image_folder: Path) -> None:
-    """A log has each phase, unless ``--no-progress`` turns it off. The summary has their times."""
+    """Each phase is logged unless --no-progress is given. The summary shows the times."""
     result = succeed("embed", "images", "out.h5", *SPECTRUM)
     phases = [line.partition(":")[0] for line in result.stderr.splitlines()]
     assert list(dict.fromkeys(phases)) == [
@@ -44,13 +44,13 @@ def test_paths_on_standard_input(image_folder: Path) -> None:
 
 
 def test_several_sources(image_folder: Path) -> None:
-    """The last path is the feature file, the others are sources."""
+    """The last path is the feature file. All others are sources."""
     succeed("embed", "images/real", "images/fake", "out.h5", *SPECTRUM)
     assert len(load("out.h5")) == 24
 
 
 def test_profile_shows_each_stage(image_folder: Path) -> None:
-    """``--profile`` prints every stage, even if no image was encoded."""
+    """``--profile`` prints every stage, even if no image is encoded."""
     result = succeed("embed", "images", "out.h5", *SPECTRUM, "--profile")
     assert all(stage in result.stdout for stage in ("read", "decode", "resize", "encode", "write"))
     assert "waited for" in result.stdout
@@ -68,7 +68,7 @@ def test_scaled_decoding_is_shown(image_folder: Path) -> None:
 
 
 def test_failures_are_listed(image_folder: Path) -> None:
-    """The report names failed images. The exit code is 3 only beyond ``--max-bad``."""
+    """Failed images are printed. More of them than ``--max-bad`` give exit code 3."""
     (image_folder / "real" / "bad.png").write_text("text")
     result = succeed("embed", "images", "out.h5", *SPECTRUM)
     assert "real/bad.png: DecodeError: " in result.stdout
@@ -88,7 +88,7 @@ def test_failures_are_listed(image_folder: Path) -> None:
 def test_if_all_images_fail_the_likeliest_cause_is_named(
     image_folder: Path, path: str, remedy: str
 ) -> None:
-    """The exit code is 1, an existing file is named, and the next attempt is not blocked."""
+    """The error gives the likeliest cause and a remedy, and the exit code is 1."""
     Path("table.csv").write_text(f"id,label\n{path},real\n")
     result = clipfeat("embed", "table.csv", "out.h5", *SPECTRUM)
     assert result.exit_code == 1
@@ -98,7 +98,7 @@ def test_if_all_images_fail_the_likeliest_cause_is_named(
 
 
 def test_image_root(image_folder: Path) -> None:
-    """``--image-root`` is the folder of a table's ids, and the report names it."""
+    """The ids of a table are looked up in ``--image-root``, which the report prints."""
     Path("table.csv").write_text("id,label\nreal-00,1\n")
     result = succeed("embed", "table.csv", "out.h5", *SPECTRUM, "--image-root", "images/real")
     assert f"paths are relative to {image_folder / 'real'}" in result.stdout
@@ -110,7 +110,7 @@ def test_image_root(image_folder: Path) -> None:
 
 
 def test_skipped_files_are_counted(image_folder: Path) -> None:
-    """The report and the feature file count the files that are not images by kind."""
+    """The report and the feature file count the files that are no images, by kind."""
     for name in ("1.mat7", "2.mat7", "notes.txt", ".DS_Store"):
         (image_folder / "real" / name).write_text("text")
     result = succeed("embed", "images", "out.h5", *SPECTRUM)
@@ -133,14 +133,14 @@ def test_skipped_files_are_counted(image_folder: Path) -> None:
     ],
 )
 def test_mistakes(image_folder: Path, words: tuple[str, ...], code: int, message: str) -> None:
-    """A mistake ends with one line and an exit code, and writes no feature file."""
+    """Each invalid command prints one line, has its exit code and writes no feature file."""
     Path("empty").mkdir()
     Path("table.csv").write_text("path,label\nimages/real/real-00.png,real\n")
     assert_fails(clipfeat("embed", *words), code, message)
 
 
 def test_another_encoder_is_refused(image_folder: Path) -> None:
-    """A feature file holds the features of one encoder."""
+    """A feature file of one encoder is not extended with another encoder."""
     embed()
     assert_fails(clipfeat("embed", "images", "out.h5", *SPECTRUM, "--image-size", 32), 6, "out.h5")
 
@@ -155,7 +155,7 @@ def test_one_path_is_not_enough(image_folder: Path, words: tuple[str, ...], miss
 
 
 def detection_tree(root: Path) -> None:
-    """Save images of a tree like ForenSynths, of three generators, with a split."""
+    """Save images of three generators in folders like those of ForenSynths, with a split."""
     rng = np.random.default_rng(0)
     for above in ("train/progan/car", "train/progan/cat", "test/biggan", "test/cyclegan/apple"):
         for folder in ("0_real", "1_fake"):
@@ -168,7 +168,7 @@ def detection_tree(root: Path) -> None:
 def test_a_dry_run_prints_what_was_understood(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It counts class, generator and split, with or without an output, and writes nothing."""
+    """``--dry-run`` prints the classes, generators and splits, and writes nothing."""
     monkeypatch.chdir(tmp_path)
     detection_tree(tmp_path / "images")
     result = succeed("embed", "images", "--dry-run", "--encoder", "none-such")
@@ -187,7 +187,7 @@ def test_a_dry_run_prints_what_was_understood(
 def test_a_generator_is_left_out_with_its_photographs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The table comes before the run, and the categories of one generator are left out together."""
+    """Leaving out a generator also leaves out its photographs, in all categories."""
     monkeypatch.chdir(tmp_path)
     detection_tree(tmp_path / "images")
     result = succeed("embed", "images", "out.h5", *SPECTRUM)
@@ -203,7 +203,7 @@ def test_a_generator_is_left_out_with_its_photographs(
 
 
 def test_classes_by_patterns(image_folder: Path) -> None:
-    """``--real`` and ``--fake`` label the images, and the others are counted in a note."""
+    """``--real`` and ``--fake`` label the images. A note counts the unlabelled ones."""
     words = ("--real", "real/*-0[1-5]*", "--fake", "fake", "--generator-level", 1)
     result = succeed("embed", "images", "out.h5", *SPECTRUM, *words)
     assert "labels: 12 fake, 5 real, 7 unlabelled" in result.stdout
@@ -212,7 +212,7 @@ def test_classes_by_patterns(image_folder: Path) -> None:
 
 
 def test_arguments_have_names_and_values() -> None:
-    """Values are Python literals or text. Several options add up."""
+    """Values are Python literals or text. Repeated options are combined."""
     assert parse_arguments([]) is None
     assert parse_arguments(["a=1", "b=x=y"]) == {"a": 1, "b": "x=y"}
     with pytest.raises(UsageError, match="NAME=VALUE"):

@@ -1,4 +1,4 @@
-"""Exit codes and the last line of a command that fails."""
+"""Tests of exit codes and of the last line of a command that fails."""
 
 import pytest
 import typer
@@ -7,7 +7,7 @@ from clipfeat.cli.exits import INTERRUPTED, explains_resuming, reports_errors
 
 
 def test_an_interrupted_command_explains_how_to_resume(capsys: pytest.CaptureFixture[str]) -> None:
-    """The hint is on the same line, and the exit code is 130."""
+    """The line has the hint on resuming, and the exit code is 130."""
 
     @reports_errors
     def command() -> None:

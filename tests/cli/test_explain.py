@@ -1,4 +1,4 @@
-"""``clipfeat explain``."""
+"""Tests of ``clipfeat explain``."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from tests.cli.command_line import assert_fails, clipfeat, embed, succeed
 
 
 def test_neighbours_and_a_page(image_folder: Path) -> None:
-    """Each image has its probabilities and neighbours, and --html writes a page."""
+    """Each image has probabilities and neighbours. --html writes a page."""
     embed()
     succeed("fit", "--cv", 0)
     words = ("explain", "model.clipfeat", "images/real/real-00.png", "--html", "why.html")

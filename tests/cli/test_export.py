@@ -1,4 +1,4 @@
-"""``clipfeat export``."""
+"""Tests of ``clipfeat export``."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.model.test_codecs import fitted
 
 
 def test_a_model_is_exported_for_scikit_learn(image_folder: Path) -> None:
-    """The exported estimator has the probabilities of the model."""
+    """The exported estimator returns the probabilities of the model."""
     skops_io = pytest.importorskip("skops.io")
     embed()
     succeed("fit", "out.h5", "--clf", "logreg,lgbm,svm", "--cv", 0)
@@ -31,14 +31,14 @@ def test_a_model_is_exported_for_scikit_learn(image_folder: Path) -> None:
 
 
 def test_the_suffix_chooses_the_format(image_folder: Path) -> None:
-    """Known suffixes are written, others are errors."""
+    """A known suffix selects the format. An unknown one is an error."""
     embed()
     assert "x.parquet: 24 rows" in succeed("export", "out.h5", "-o", "x.parquet").stdout
     assert_fails(clipfeat("export", "out.h5", "-o", "x.xlsx"), 2, ".parquet")
 
 
 def test_what_an_estimator_lacks_is_listed(tmp_path: Path) -> None:
-    """A folder with a model is accepted, and the warning names the limits that are left out."""
+    """A model folder is accepted. The warning names the settings that are not exported."""
     pytest.importorskip("skops.io")
     features = make_features()
     estimator = fitted("logreg", features)
@@ -59,7 +59,7 @@ def test_an_onnx_file_may_be_in_a_new_folder(
 
 
 def test_features_of_another_width_are_refused() -> None:
-    """Also as a feature set, if the model was fitted on arrays."""
+    """A model fitted on arrays refuses features with another number of columns."""
     features = replace(make_features(), specs=())
     model = Model(fitted("logreg", features), features.classes, ())
     with pytest.raises(DataError, match="fitted on 6 features, but X has the shape"):

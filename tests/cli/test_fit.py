@@ -1,4 +1,4 @@
-"""``clipfeat fit``."""
+"""Tests of ``clipfeat fit``."""
 
 from io import StringIO
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.conftest import make_features, write_parts
 
 
 def test_the_only_feature_file_is_the_default(image_folder: Path) -> None:
-    """Without a name, the only feature file of the folder is used and named."""
+    """Without arguments, the only feature file in the folder is used, and its name printed."""
     embed()
     result = succeed("fit", "--clf", "logreg")
     assert "using out.h5, the only feature file in the current directory" in result.stdout
@@ -40,7 +40,7 @@ def test_features_are_read_in_blocks(image_folder: Path) -> None:
 
 
 def test_thresholds_are_printed_and_saved(image_folder: Path) -> None:
-    """The threshold is chosen on calibrated, bagged classifiers."""
+    """The threshold of a calibrated, bagged classifier is printed and saved."""
     embed()
     words = ("--clf", "logreg,knn", "--cv", 3, "--calibrate", "sigmoid", "--bag", 2)
     result = succeed("fit", *words, "--threshold", "balanced_accuracy")
@@ -75,13 +75,13 @@ def test_tuned_parameters_are_printed_and_saved(image_folder: Path) -> None:
     ],
 )
 def test_mistakes(image_folder: Path, words: tuple[object, ...], code: int, message: str) -> None:
-    """A mistake ends with one line and an exit code."""
+    """Each invalid command prints one line and has its exit code."""
     embed()
     assert_fails(clipfeat("fit", "out.h5", *words), code, message)
 
 
 def test_labels_are_required(image_folder: Path) -> None:
-    """Images without labels and classes smaller than the number of folds are errors."""
+    """Images without labels, and classes with fewer images than folds, are errors."""
     embed("images/real", "real.h5")
     assert_fails(clipfeat("fit", "real.h5"), 1, "none of the 12 images has a label")
     remove_images(image_folder, "fake", 3)
@@ -90,14 +90,14 @@ def test_labels_are_required(image_folder: Path) -> None:
 
 
 def test_feature_files_must_hold_the_same_images(image_folder: Path) -> None:
-    """Feature files are joined by image."""
+    """Feature files of different images cannot be joined."""
     embed("images/real", "a.h5")
     embed("images/fake", "b.h5", "--image-size", 32)
     assert_fails(clipfeat("fit", "a.h5", "b.h5"), 1, "different images")
 
 
 def test_the_feature_file_must_be_clear(image_folder: Path) -> None:
-    """Without a name, none or several feature files in the folder are an error."""
+    """Without arguments, a folder with no or several feature files is an error."""
     assert_fails(clipfeat("fit"), 2, "current directory has none")
     embed(out="a.h5")
     embed(out="b.h5")
@@ -105,9 +105,10 @@ def test_the_feature_file_must_be_clear(image_folder: Path) -> None:
 
 
 def test_photographs_are_the_negative_class(tmp_path: Path) -> None:
-    """--max-fpr bounds the rate on photographs, and a template gets the score of generated images.
+    """The negative class is the photographs, although its name comes last by the alphabet.
 
-    The names sort in the other order.
+    --max-fpr bounds the share of photographs called generated, and a template gets the probability
+    of the generated class.
     """
     classes, fill = ("Photographs", "AI-generated"), tmp_path / "t.csv"
     write_parts(tmp_path / "train.h5", make_features(150, classes, apart=2.5))
@@ -127,7 +128,7 @@ def test_photographs_are_the_negative_class(tmp_path: Path) -> None:
 
 
 def test_the_positive_class_can_be_chosen(tmp_path: Path) -> None:
-    """Names without an order give a remark, which --positive removes."""
+    """Class names without a known order cause a remark. --positive removes it."""
     write_parts(tmp_path / "f.h5", make_features(10, ("cat", "dog")))
     words = ("fit", tmp_path / "f.h5", "--cv", 0, "--overwrite")
     remark = "The names cat and dog do not determine the positive class, which is dog here."
@@ -140,7 +141,7 @@ def test_the_positive_class_can_be_chosen(tmp_path: Path) -> None:
 
 
 def test_zero_shot(image_folder: Path) -> None:
-    """Descriptions of the classes give a model that is scored on all labelled images."""
+    """Descriptions of the classes give a model, which is scored on all labelled images."""
     for label in ("real", "fake"):
         remove_images(image_folder, label, 2)
     device = ("--device", "cpu")

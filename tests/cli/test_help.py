@@ -17,7 +17,7 @@ COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[
 
 
 def help_page(*words: str, columns: int) -> str:
-    """Return a help page for a terminal of this width. click's runner ignores the width."""
+    """Return a help page for a terminal of this width, which click's test runner ignores."""
     return subprocess.run(
         [sys.executable, "-m", "clipfeat", *words, "--help"],
         capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": str(columns)},
@@ -34,7 +34,7 @@ def options_of(command: Any) -> list[Any]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_options_are_grouped_and_described(name: str) -> None:
-    """Every option is in a panel, the panels have a fixed order, and every help is a sentence."""
+    """Every option has a panel and a help sentence, and the panels have a fixed order."""
     options = options_of(COMMANDS[name])
     assert all(option.rich_help_panel in PANELS for option in options)
     for one in COMMANDS[name].params:
@@ -48,7 +48,7 @@ def test_options_are_grouped_and_described(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_page_has_an_example(name: str) -> None:
-    """Each page shows a line to type."""
+    """Each page shows an example command."""
     assert f"Example: clipfeat {name}" in " ".join(succeed(name, "--help").stdout.split())
 
 
@@ -70,7 +70,7 @@ def test_pages_use_the_width_of_the_terminal(columns: int) -> None:
 
 
 def test_the_list_of_commands_is_not_cut_off() -> None:
-    """The first line of each command's docstring fits the list on a terminal of 80 columns."""
+    """Each command's summary fits the list on a terminal of 80 columns."""
     page = help_page(columns=80)
     assert all(name in page for name in COMMANDS)
     assert "..." not in page.partition("Commands:")[2]
@@ -82,7 +82,7 @@ def test_the_version() -> None:
 
 
 def test_completion() -> None:
-    """The shell's completion request is answered with commands."""
+    """A completion request of the shell is answered with matching commands."""
     environment = {
         **os.environ, "_CLIPFEAT_COMPLETE": "complete_bash",
         "COMP_WORDS": "clipfeat be", "COMP_CWORD": "1",

@@ -1,4 +1,4 @@
-"""``clipfeat import``."""
+"""Tests of ``clipfeat import``."""
 
 from pathlib import Path
 

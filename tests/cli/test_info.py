@@ -1,4 +1,4 @@
-"""``clipfeat info``."""
+"""Tests of ``clipfeat info``."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from tests.cli.command_line import assert_fails, clipfeat, embed, succeed
 
 
 def test_a_feature_file_and_a_model_file(image_folder: Path) -> None:
-    """Both show their encoder."""
+    """The encoder of a feature file and of a model file is shown."""
     embed()
     succeed("fit", "--cv", 0)
     assert "spectrum 256px" in succeed("info", "out.h5").stdout
@@ -24,7 +24,7 @@ def test_a_feature_file_and_a_model_file(image_folder: Path) -> None:
 
 
 def test_failed_images(image_folder: Path) -> None:
-    """Ten failed images are listed. --failures lists all."""
+    """Ten failed images are listed. --failures lists all of them."""
     for number in range(12):
         (image_folder / "real" / f"bad-{number:02d}.png").write_text(f"text {number}")
     embed()
@@ -34,7 +34,7 @@ def test_failed_images(image_folder: Path) -> None:
 
 @pytest.mark.parametrize("damaged", [b"[]", b'{"a": ', b"[" * 50_000], ids=["list", "cut", "deep"])
 def test_damaged_records_are_not_shown(image_folder: Path, damaged: bytes) -> None:
-    """The records of how a file was made are for people, so the features are still read."""
+    """Features are still read if the records of how they were made are damaged."""
     embed()
     with h5py.File("out.h5", "r+") as h5:
         for name in ("provenance", "libraries"):
@@ -44,7 +44,7 @@ def test_damaged_records_are_not_shown(image_folder: Path, damaged: bytes) -> No
 
 
 def test_a_run_folder(image_folder: Path) -> None:
-    """The command, every option, the data and the leaderboard are shown."""
+    """The command, its options, the data and the leaderboard are shown."""
     embed()
     words = ("--clf", "logreg", "--cv", 2, "--no-accelerate", "--group-col", "none")
     succeed("benchmark", "out.h5", *words, "-o", "run", "--no-audit")
@@ -58,7 +58,7 @@ def test_a_run_folder(image_folder: Path) -> None:
 
 
 def test_mistakes(image_folder: Path) -> None:
-    """Text and folders are refused."""
+    """Text files and folders without a run are refused."""
     Path("x.h5").write_text("text")
     assert_fails(clipfeat("info", "x.h5"), 6, "HDF5")
     assert_fails(clipfeat("info", "images"), 6, "images is a folder without a benchmark run")
@@ -68,7 +68,7 @@ def test_mistakes(image_folder: Path) -> None:
 def test_a_fifo_is_not_opened(
     command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Opening a FIFO would block, so its type is checked first."""
+    """A FIFO is refused by its type, because opening it would block."""
     os.mkfifo(tmp_path / "x.fifo")
     monkeypatch.setattr(zipfile, "is_zipfile", lambda file: pytest.fail("opened"))
     assert_fails(clipfeat(*command, tmp_path / "x.fifo"), 6, "not a regular file")

@@ -1,4 +1,4 @@
-"""``clipfeat merge``."""
+"""Tests of ``clipfeat merge``."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from tests.cli.command_line import SPECTRUM, clipfeat, embed, succeed
 
 
 def test_two_folders(image_folder: Path) -> None:
-    """A merged file holds all rows, and embedding both folders again encodes nothing."""
+    """The merged file holds all rows. Embedding both folders into it again encodes nothing."""
     for name in ("real", "fake"):
         embed(f"images/{name}", f"{name}.h5")
     result = succeed("merge", "real.h5", "fake.h5", "-o", "out.h5")

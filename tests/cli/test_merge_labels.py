@@ -1,4 +1,4 @@
-"""``--merge-labels`` of every command that reads labels."""
+"""Tests of ``--merge-labels`` for every command that reads labels."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from tests.cli.command_line import SPECTRUM, assert_fails, clipfeat, embed, reha
 
 
 def write_tables(images: Path) -> None:
-    """Write tables of the images: one in two spellings, two in one spelling, and half of one."""
+    """Write tables with two spellings of a class, with one spelling, and of half of the images."""
     paths = sorted(path.relative_to(images) for path in images.rglob("*.png"))
     labels = [path.parts[0] for path in paths]
     mixed = [label.title() if i % 3 else label for i, label in enumerate(labels)]
@@ -18,7 +18,7 @@ def write_tables(images: Path) -> None:
 
 
 def test_classes_are_refused_or_merged(image_folder: Path) -> None:
-    """No command keeps two spellings of a class, and each can merge them."""
+    """Two spellings of a class are an error without ``--merge-labels``, and merged with it."""
     write_tables(image_folder)
     refused = clipfeat("embed", "images/mixed.csv", "m.h5", *SPECTRUM)
     assert_fails(refused, 1, "'Fake' (8 images), 'fake' (4 images)")

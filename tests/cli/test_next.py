@@ -1,4 +1,4 @@
-"""``clipfeat next``, and the labels of several people in other commands."""
+"""Tests of ``clipfeat next``, and of label tables in other commands."""
 
 import json
 from pathlib import Path
@@ -23,12 +23,12 @@ def unlabelled(image_folder: Path) -> list[str]:
 
 
 def label(file: str, who: str, names: list[str]) -> None:
-    """Give images the labels in their names."""
+    """Append decisions that label images by the class in their file names."""
     append_decisions(file, [Decision(name, name.partition("-")[0], who) for name in names])
 
 
 def test_from_no_label_to_a_model(unlabelled: list[str]) -> None:
-    """The queue starts cold, reads labels.csv by itself, and a fit needs no other labels."""
+    """The queue works without labels, then reads labels.csv, which also suffices for a fit."""
     result = succeed("next", "out.h5", "-n", 4, "--no-progress")
     assert result.stderr == (
         "4 of 24 unlabelled images, far from each other (fewer than two classes have labels)\n"
@@ -62,7 +62,7 @@ def test_from_no_label_to_a_model(unlabelled: list[str]) -> None:
 
 
 def test_people_who_disagree(unlabelled: list[str]) -> None:
-    """Agreement, kappa and an example are printed. Both commands train on the merged labels."""
+    """Agreement, kappa and an example are printed. Fits use the majority labels."""
     label("a.csv", "ann", unlabelled[:10] + unlabelled[12:22])
     label("b.csv", "bob", unlabelled[1:10])
     append_decisions("b.csv", [Decision(unlabelled[0], "real\x1b"[:4], "bob")])
@@ -85,7 +85,7 @@ def test_people_who_disagree(unlabelled: list[str]) -> None:
 
 
 def test_a_correction_replaces_one_label(image_folder: Path) -> None:
-    """The other images keep the labels of their folders, and the audit sees the new ones."""
+    """The other images keep their folder labels, and the audit uses the new label."""
     embed()
     append_decisions("labels.csv", [Decision("fake/fake-00.png", "real", "ann")])
     words = ("--labels", "labels.csv", "--no-progress", "--clf", "logreg")
@@ -95,7 +95,7 @@ def test_a_correction_replaces_one_label(image_folder: Path) -> None:
 
 
 def test_errors_are_one_line(unlabelled: list[str]) -> None:
-    """Tables that do not exist, name no image, or hold something else."""
+    """Tables that do not exist, match no image or are no label tables are errors."""
     assert_fails(clipfeat("next", "out.h5", "--labels", "absent.csv"), 6, "absent.csv")
     Path("t.csv").write_text("path,label\nx.jpg,cat\n")
     assert_fails(clipfeat("fit", "--labels", "t.csv"), 1, "no image of the features is in t.csv")

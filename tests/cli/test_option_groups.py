@@ -1,4 +1,4 @@
-"""Command-line options that form one options object."""
+"""Tests of command-line options that are combined into one options object."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -37,20 +37,20 @@ def test_every_field_has_a_command_line_option(
 
 
 def test_every_encoder_option_has_a_command_line_option() -> None:
-    """A new field of `EncoderOptions` needs an option. ``--encoder-arg`` gives the arguments."""
+    """A new field of `EncoderOptions` needs an option. ``arguments`` is ``--encoder-arg``."""
     names = {field.name for field in fields(EncoderOptions)}
     assert set(options.ENCODER_OPTIONS) == names - {"arguments"} | {"encoder_arg"}
 
 
 def test_every_source_option_has_a_command_line_option() -> None:
-    """The options for reading a source are the parameters of the function that builds them."""
+    """Each parameter of `source_options` has a command-line option."""
     assert set(options.SOURCE_OPTIONS) == set(signature(source_options).parameters)
     assert options.SOURCE_OPTIONS_OF_MODEL.items() <= options.SOURCE_OPTIONS.items()
 
 
 @pytest.mark.parametrize("name", ["embed", "predict", "adapt", "robustness", "explain", "audit"])
 def test_every_command_that_reads_tables_has_the_remedy_of_their_errors(name: str) -> None:
-    """A table that names other files or addresses is an error that proposes one of two flags."""
+    """Commands that read tables have both flags that errors about paths recommend."""
     command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
     assert options.TABLE_PATH_OPTIONS.keys() <= {one.name for one in command.params}
 
@@ -63,7 +63,7 @@ def received_by(command: Callable[..., None], *arguments: str) -> None:
 
 
 def test_a_command_receives_the_object() -> None:
-    """Options on the command line become fields. Other fields keep their defaults."""
+    """Given options become fields, and other fields keep their defaults."""
     received = []
 
     @expands("fit_options", FitOptions, options.FIT_OPTIONS)
@@ -75,7 +75,7 @@ def test_a_command_receives_the_object() -> None:
 
 
 def test_an_option_of_the_command_stands_among_the_options_of_the_object() -> None:
-    """The order is that of the types, and the command receives its own option."""
+    """A command's own option is listed in the order of the types."""
     received = []
 
     @expands("resources", FitResources, options.FIT_RESOURCES)
@@ -88,7 +88,7 @@ def test_an_option_of_the_command_stands_among_the_options_of_the_object() -> No
 
 
 def test_an_option_of_one_object_stands_among_the_options_of_another() -> None:
-    """``--device`` is shown among the resources, and is a field of the encoder options."""
+    """``--device`` is listed with the resources, but sets a field of the encoder options."""
     received = []
 
     @expands("resources", EmbedResources, options.EMBED_RESOURCES)

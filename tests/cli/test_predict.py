@@ -1,4 +1,4 @@
-"""``clipfeat predict``."""
+"""Tests of ``clipfeat predict``."""
 
 import pickle
 from io import StringIO
@@ -48,7 +48,7 @@ def test_standard_output_holds_only_the_table(image_folder: Path) -> None:
 
 
 def test_another_encoder_is_refused(image_folder: Path) -> None:
-    """A model predicts only for the encoder that it was fitted on."""
+    """Features of another encoder than the model's are an error."""
     embed()
     succeed("fit", "--cv", 0)
     embed("images", "other.h5", "--image-size", 32)
@@ -60,13 +60,13 @@ def test_another_encoder_is_refused(image_folder: Path) -> None:
 
 
 def test_a_pickle_is_refused(image_folder: Path) -> None:
-    """A model file is never unpickled."""
+    """A pickle is refused and never loaded."""
     Path("model.clipfeat").write_bytes(pickle.dumps({"a": 1}))
     assert_fails(clipfeat("predict", "model.clipfeat", "images"), 6, "never")
 
 
 def test_unknown_names(image_folder: Path) -> None:
-    """Unknown names are errors before any image is read."""
+    """An unknown name is an error before any image is read."""
     embed()
     succeed("fit", "--cv", 0)
     words = ("predict", "model.clipfeat", "out.h5")
@@ -76,7 +76,7 @@ def test_unknown_names(image_folder: Path) -> None:
 
 
 def test_a_template_is_filled_in(image_folder: Path) -> None:
-    """Rows are matched by id, and ids that have no prediction are reported."""
+    """Rows are matched by id, and ids without a prediction are reported."""
     embed()
     succeed("fit", "--cv", 0)
     Path("t.csv").write_text("id,label\nreal-00,0\nfake-00,0\nother,0\n")
@@ -111,7 +111,7 @@ def test_scores_of_partial_labels(image_folder: Path) -> None:
 
 
 def test_labels_of_a_feature_file_in_another_spelling(image_folder: Path) -> None:
-    """Labels of feature files are listed and not scored. Unrelated names of folders are ignored."""
+    """Labels in another spelling are listed and not scored. Other folder names are ignored."""
     embed()
     succeed("fit", "--cv", 0)
     rehash(image_folder)
@@ -128,7 +128,7 @@ def test_labels_of_a_feature_file_in_another_spelling(image_folder: Path) -> Non
 
 
 def test_the_positive_class_of_a_template(image_folder: Path) -> None:
-    """--positive sets the probability that is filled in; predicted classes do not change."""
+    """--positive selects the probability in the template, and keeps the predicted classes."""
     embed()
     succeed("fit", "--cv", 3, "--threshold", "accuracy")
     Path("t.csv").write_text("id,score\nreal-00,0.5\nfake-00,0.5\n")
@@ -149,7 +149,7 @@ def test_the_positive_class_of_a_template(image_folder: Path) -> None:
 
 
 def test_failures_are_counted(image_folder: Path) -> None:
-    """The exit code is 3 beyond ``--max-bad``, and every image has a row."""
+    """More failures than ``--max-bad`` give exit code 3, and every image has a row."""
     embed()
     succeed("fit", "--cv", 0)
     (image_folder / "real" / "bad.png").write_text("text")
@@ -169,7 +169,7 @@ def test_the_commands_of_the_readme(image_folder: Path) -> None:
 
 
 def test_columns_named_like_internal_ones(image_folder: Path) -> None:
-    """Columns of the user lose no prediction, and work under their own names."""
+    """Columns with reserved names change no prediction and can be used by name."""
     paths = sorted(str(path.relative_to(image_folder)) for path in image_folder.rglob("*.png"))
     lines = [f"{p},{p[:4]},{i % 2},v{i % 2},none,noon" for i, p in enumerate(paths)]
     table = image_folder / "t.csv"
@@ -193,7 +193,7 @@ def test_columns_named_like_internal_ones(image_folder: Path) -> None:
 
 
 def test_unsure_images(image_folder: Path) -> None:
-    """A model that was fitted with --abstain marks and counts unsure images, at any level."""
+    """A model fitted with --abstain marks and counts unsure images, at any level."""
     embed()
     fitted = succeed("fit", "--cv", 2, "--abstain", 0.1)
     assert "Abstains at level 0.1: for each class, at most this share" in fitted.stdout

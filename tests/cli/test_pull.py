@@ -1,4 +1,4 @@
-"""``clipfeat pull``."""
+"""Tests of ``clipfeat pull``."""
 
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ __all__ = ["hub"]
 
 @pytest.fixture(autouse=True)
 def local_hub(hub: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Download from the local server."""
+    """Direct all downloads to a local server."""
     monkeypatch.setattr("clipfeat.hub.pull", partial(pull, token="secret", endpoint=hub))
     return hub
 

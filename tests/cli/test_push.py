@@ -1,4 +1,4 @@
-"""``clipfeat push``."""
+"""Tests of ``clipfeat push``."""
 
 from functools import partial
 from pathlib import Path
@@ -16,12 +16,12 @@ __all__ = ["hub"]
 
 @pytest.fixture(autouse=True)
 def local_hub(hub: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Upload to the local server."""
+    """Direct all uploads to a local server."""
     monkeypatch.setattr("clipfeat.hub.push", partial(push, token="secret", endpoint=hub))
 
 
 def test_the_address_is_printed(features: FeatureSet, tmp_path: Path) -> None:
-    """The model file and its card are uploaded."""
+    """The model file and its card are uploaded, and the repository's address is printed."""
     fit(features, "logreg", cv=0).save(tmp_path / "model.clipfeat")
     printed = succeed("push", str(tmp_path / "model.clipfeat"), "me/detector").stdout
     assert "me/detector" in printed

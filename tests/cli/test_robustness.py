@@ -1,4 +1,4 @@
-"""``clipfeat robustness``."""
+"""Tests of ``clipfeat robustness``."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.cli.command_line import assert_fails, clipfeat, embed, rehash, succee
 
 
 def test_a_table_and_plots(image_folder: Path) -> None:
-    """Each strength has a line, -o writes a table and plots, and failures are printed."""
+    """Each strength has a row, -o writes the table and plots, and failures are printed."""
     embed()
     succeed("fit", "out.h5", "--cv", 0)
     rehash(image_folder)
@@ -32,7 +32,7 @@ def test_a_table_and_plots(image_folder: Path) -> None:
 
 
 def test_rates_of_each_value(image_folder: Path) -> None:
-    """The rates of the original and the most degraded images are printed, and all are written."""
+    """The rates on original and most degraded images are printed. -o writes all rates."""
     embed()
     succeed("fit", "out.h5", "--cv", 0)
     rehash(image_folder)
@@ -64,7 +64,7 @@ def test_rates_of_each_value(image_folder: Path) -> None:
 def test_an_unknown_column_ends_the_run_before_images_are_encoded(
     image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message lists the columns of the source, and an old table of rates is deleted."""
+    """The error lists the columns, and an old table of rates is deleted."""
     embed()
     succeed("fit", "out.h5", "--cv", 0)
     rehash(image_folder)
@@ -95,7 +95,7 @@ def test_mistakes(image_folder: Path) -> None:
 
 
 def test_training_images_are_left_out(image_folder: Path) -> None:
-    """Scores are those of the other images, and there are none without other images."""
+    """Training images are not scored. If all images are training images, there are no scores."""
     embed()
     succeed("fit", "out.h5", "--cv", 0)
     words = ("robustness", "model.clipfeat", "images", "--degrade", "jpeg", "--device", "cpu")

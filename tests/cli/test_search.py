@@ -1,4 +1,4 @@
-"""``clipfeat search``."""
+"""Tests of ``clipfeat search``."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ WORDS = ("--device", "cpu", "--no-progress")
 
 
 def test_the_table_and_the_file(image_folder: Path) -> None:
-    """The nearest images are printed and written, escaped."""
+    """The nearest images are printed and written, with control characters escaped."""
     image_folder.joinpath("real", "real-00.png").rename(image_folder / "real" / "=1[b]\x1b.png")
     embed()
     query = Path("copy.png")
@@ -30,7 +30,7 @@ def test_the_table_and_the_file(image_folder: Path) -> None:
 
 
 def test_errors_are_one_line(image_folder: Path) -> None:
-    """A misspelled path, words, and a feature file of another kind."""
+    """A misspelt path, a text query and a file of the wrong kind are errors."""
     embed()
     assert_fails(clipfeat("search", "out.h5", "absent.png", *WORDS), 2, "no file 'absent.png'")
     words = clipfeat("search", "out.h5", "absent.png", "--text", *WORDS)

@@ -1,4 +1,4 @@
-"""``clipfeat serve``."""
+"""Tests of ``clipfeat serve``."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""Standard output that is closed, full, or read in part."""
+"""Tests of standard output that is closed, full, or only partly read."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ def shell(line: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
 @pytest.mark.parametrize("words", ["--help", "classifiers"])
 def test_a_full_disk_is_one_line(words: str) -> None:
-    """The exit code is that of a file that cannot be written."""
+    """A full disk gives the exit code of a file that cannot be written."""
     done = shell(f"{COMMAND} {words} > /dev/full")
     assert done.returncode == 4
     assert done.stderr.startswith("error: ")
@@ -51,7 +51,7 @@ def test_closed_streams_do_not_mix_with_files(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no limits of address space")
 def test_a_low_limit_of_address_space_is_one_line(image_folder: Path) -> None:
-    """The error names the limit, and comes from importing the first large library."""
+    """The error of the first large import names the limit."""
     done = shell(
         f"ulimit -v 1000000; {COMMAND} embed {image_folder} {image_folder}.h5 --encoder spectrum"
     )

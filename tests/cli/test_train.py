@@ -1,4 +1,4 @@
-"""``clipfeat train`` and ``clipfeat recipes``."""
+"""Tests of ``clipfeat train`` and ``clipfeat recipes``."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def new_images(folder: Path) -> None:
 
 
 def test_one_command_from_images_to_submission(image_folder: Path, here: Path) -> None:
-    """The folder gets every part of a run, and the submission is filled."""
+    """The folder holds every part of a run, and the submission is filled."""
     new_images(here / "new")
     (here / "sample.csv").write_text("id,fake\n" + "".join(f"{i},0.5\n" for i in range(6)))
     first = succeed(
@@ -40,7 +40,7 @@ def test_one_command_from_images_to_submission(image_folder: Path, here: Path) -
 
 
 def test_a_template_is_filled_with_an_official_test_set(image_folder: Path, here: Path) -> None:
-    """A later call without the template removes the submission, which is of the earlier model."""
+    """The official test set fills the template. A later run without it removes the submission."""
     new_images(here / "new")
     (here / "sample.csv").write_text("id,fake\n" + "".join(f"{i},0.5\n" for i in range(6)))
     paths = [*sorted(image_folder.rglob("*.png")), *sorted((here / "new").iterdir())]
@@ -68,7 +68,7 @@ def test_the_default_encoder_needs_no_download(image_folder: Path) -> None:
 def test_an_interrupted_command_that_overwrites_is_resumed_without_it(
     image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With --overwrite, the repeated command would encode all images again."""
+    """The hint says to leave out --overwrite, which would encode all images again."""
 
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -84,7 +84,7 @@ def test_an_interrupted_command_that_overwrites_is_resumed_without_it(
 
 
 def test_errors_come_before_the_images_are_encoded(image_folder: Path) -> None:
-    """Each wrong option is one line."""
+    """Each invalid option is a one-line error before encoding."""
     for words, message in (
         (("--recipe", "offlin"), "unknown recipe 'offlin'; did you mean offline"),
         (("--template", "sample.csv"), "--template needs the images to predict"),

@@ -1,4 +1,4 @@
-"""``clipfeat verify``."""
+"""Tests of ``clipfeat verify``."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def test_intact_files(image_folder: Path) -> None:
 
 
 def test_damage_is_exit_code_6(image_folder: Path) -> None:
-    """A flipped bit in a feature file or a model file is an error that names the file."""
+    """A flipped bit in a feature file or a model file gives exit code 6 and the file's name."""
     embed()
     succeed("fit", "out.h5", "--cv", 0)
     features = load("out.h5").X[3].tobytes()

@@ -1,4 +1,4 @@
-"""The blocks of a page: commands, Python, output, files, and comments that skip a block."""
+"""Parser of a page's blocks: commands, Python, output, files and skip comments."""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ _SKIP = re.compile(r"skip:\s*(?:next|start)\b(.*)$", re.M)
 
 
 def pages() -> list[Path]:
-    """Return the README and all pages of the site that are written by hand."""
+    """Return the README and all hand-written pages of the site."""
     written = (path for path in DOCS.rglob("*.md") if not {"_build", "generated"} & {*path.parts})
     return [ROOT / "README.md", *sorted(written)]
 
@@ -60,7 +60,7 @@ def parse(page: Path, evaluators: Evaluators) -> list[Example]:
 
 
 def file_parser(evaluate: Evaluator) -> "FileParser":
-    """Return the parser of blocks whose caption names a file."""
+    """Return the parser of blocks whose caption is a file name."""
     return FileParser(evaluate)
 
 

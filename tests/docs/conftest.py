@@ -1,4 +1,4 @@
-"""A copy of the same small folder for each page."""
+"""Fixtures that give each page a copy of one small workspace."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.docs.workspace import make_features, make_images, make_people
 
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the images, features and the model once."""
+    """Write the images, the features and the model once per session."""
     folder = tmp_path_factory.mktemp("workspace")
     make_images(folder)
     make_people(folder)
@@ -24,7 +24,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Run in a copy of the workspace."""
+    """Run the test in a copy of the workspace."""
     shutil.copytree(workspace, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -1,4 +1,4 @@
-"""Running the blocks of a page."""
+"""Execution of a page's blocks."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""Shell blocks. The commands of clipfeat run in this process, which saves seconds for each."""
+"""Execution of shell blocks. Commands of clipfeat run in this process, which saves time."""
 
 import re
 import shlex
@@ -33,7 +33,7 @@ _NEEDS_BASH = re.compile(r"[$;*?~{}<]|&(?!&)|\|\||>>|2>")
 
 
 def run_block(text: str) -> str:
-    """Run the lines of a shell block. Return what they print."""
+    """Run the lines of a shell block, and return their output."""
     lines = text.replace("\\\n", " ").splitlines()
     return "".join(run_line(line) for line in lines if line.strip() and line.strip()[0] != "#")
 
@@ -45,7 +45,7 @@ def run_line(line: str) -> str:
 
 
 def run_command(command: str) -> str:
-    """Run one command, which may have a pipe into clipfeat or a file for its output."""
+    """Run one command, which may read from a pipe or write to a file."""
     words = shlex.split(command, comments=True)
     if not words:
         return ""
@@ -72,7 +72,7 @@ def run_command(command: str) -> str:
 
 
 def run_clipfeat(words: list[str], given: str | None = None) -> str:
-    """Run a command of clipfeat in this process. Return its standard output and error."""
+    """Run a clipfeat command in this process, and return its standard output and error."""
     substituted = [ENCODER_SUBSTITUTES.get(word, word) for word in words]
     with mock.patch.object(console, "WIDTH_WITHOUT_TERMINAL", WIDTH):
         result = CliRunner().invoke(app, substituted, input=given, default_map=DEFAULTS)
@@ -83,7 +83,7 @@ def run_clipfeat(words: list[str], given: str | None = None) -> str:
 
 
 def run_bash(command: str) -> str:
-    """Run a command that is not of clipfeat, or that uses features of bash."""
+    """Run a command of another program, or one that needs bash."""
     shim = Path("bin/clipfeat")
     if not shim.exists():
         shim.parent.mkdir()

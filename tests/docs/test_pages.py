@@ -1,4 +1,4 @@
-"""The blocks of the README and of every page run, and the options of skipped commands exist."""
+"""Tests that all blocks of the README and of the pages run, and that all options exist."""
 
 import re
 import shlex
@@ -25,7 +25,7 @@ def name(page: Path) -> str:
 
 
 def has_blocks(page: Path) -> bool:
-    """Return whether a page has a block that may run."""
+    """Return whether a page has a block that can run."""
     return re.search(r"^ *```(sh|python)$", page.read_text(encoding="utf-8"), re.M) is not None
 
 
@@ -41,7 +41,7 @@ def test_blocks_run(page: Path, here: Path) -> None:
 
 @pytest.mark.parametrize("page", pages(), ids=name)
 def test_skipped_blocks_state_a_known_reason(page: Path) -> None:
-    """Each comment that skips blocks gives a reason of the list."""
+    """Each skip comment gives one of the known reasons."""
     for reason in skip_reasons(page):
         assert reason.strip('"').partition(":")[0] in SKIP_REASONS, reason
 
@@ -56,7 +56,7 @@ def help_page(command: str) -> str:
 
 @pytest.mark.parametrize("page", LISTED, ids=name)
 def test_commands_and_options_exist(page: Path) -> None:
-    """Every command and option on a page exists, also in blocks that do not run."""
+    """Every command and option on a page exists, even in skipped blocks."""
     for line in commands(page):
         words = shlex.split(line, comments=True)
         if "clipfeat" not in words:
@@ -71,7 +71,7 @@ def test_commands_and_options_exist(page: Path) -> None:
 
 
 def test_every_how_to_page_is_listed() -> None:
-    """Every how-to page is in a list of the index."""
+    """Every how-to page is listed in the index."""
     index = (DOCS / "how-to" / "index.md").read_text(encoding="utf-8")
     for page in (DOCS / "how-to").glob("*.md"):
         assert page.stem == "index" or f"\n{page.stem}\n" in index, page.name

@@ -1,4 +1,4 @@
-"""Pages that are written by hand cover everything that is registered."""
+"""Tests that the hand-written pages cover everything that is registered."""
 
 import re
 
@@ -23,7 +23,7 @@ def test_every_metric_has_a_section() -> None:
 
 @pytest.mark.parametrize("page", LINKED_PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_relative_links_lead_to_files(page) -> None:
-    """The links of pages outside the site lead to files. Sphinx checks the links of the site."""
+    """Relative links outside the site lead to files. Sphinx checks the site's own links."""
     for target in LINK.findall(page.read_text(encoding="utf-8")):
         file = target.partition("#")[0]
         if file and "://" not in file:
@@ -31,7 +31,7 @@ def test_relative_links_lead_to_files(page) -> None:
 
 
 def test_citation_has_the_version() -> None:
-    """The citation file is valid YAML of the required fields, with the package's version."""
+    """The citation file is valid YAML with the required fields and the package's version."""
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert {"cff-version", "message", "title", "authors"} <= {*citation}
     assert citation["version"] == __version__

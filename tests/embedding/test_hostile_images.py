@@ -1,4 +1,4 @@
-"""Embedding folders with every kind of bad image, and every kind of good one."""
+"""Tests of embedding folders with every kind of valid and invalid image."""
 
 import io
 import os
@@ -23,7 +23,7 @@ CPU = EncoderOptions(device="cpu")
 
 
 def scene() -> np.ndarray:
-    """Make a smooth picture without symmetries."""
+    """Make a smooth picture without symmetries, so that rotations and reflections change it."""
     rng = np.random.default_rng(0)
     small = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
     pixels = np.array(small.resize((160, 120), Image.Resampling.BICUBIC))
@@ -57,7 +57,7 @@ def png(width: int, height: int, depth: int, colour: int, samples: bytes) -> byt
 
 
 def write_hostile(folder: Path) -> dict[str, str]:
-    """Write one bad file of each kind, and return the expected reason of failure by path."""
+    """Write one invalid file of each kind, and return the expected reasons by path."""
     noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     whole, jpeg = encoded(noise), encoded(noise, "JPEG")
     flipped = bytearray(whole)
@@ -92,7 +92,7 @@ def write_hostile(folder: Path) -> dict[str, str]:
 
 
 def write_good(folder: Path) -> dict[str, np.ndarray]:
-    """Write good images with unusual names, and return their pixels by path."""
+    """Write valid images with unusual names, and return their pixels by path."""
     rng = np.random.default_rng(2)
     names = [
         "wrong-extension.jpg",
@@ -114,7 +114,7 @@ def write_good(folder: Path) -> dict[str, np.ndarray]:
 
 
 def test_every_bad_image_is_one_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each image is a row or a failure with the right reason, and failures are not retried."""
+    """Each image is a row or a failure with the right reason. Failures are not retried."""
     folder, out = tmp_path / "images", tmp_path / "out.h5"
     folder.mkdir()
     reasons, good = write_hostile(folder), write_good(folder)
@@ -170,7 +170,7 @@ def oriented(orientation: int) -> bytes:
 
 
 def write_twins(folder: Path) -> dict[str, np.ndarray]:
-    """Write the scene in every kind of file, and return the expected pixels by path."""
+    """Write the scene in every format, and return the expected pixels by path."""
     scene_image = Image.fromarray(SCENE)
     grey = np.repeat(GREY[:, :, None], 3, axis=2)
     palette = scene_image.quantize(64)

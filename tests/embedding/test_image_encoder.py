@@ -50,7 +50,7 @@ def test_phases_are_reported(
 
 
 def test_in_a_pipeline(image_folder: Path) -> None:
-    """A pipeline classifies paths."""
+    """A scikit-learn pipeline with the encoder classifies image paths."""
     paths = sorted(image_folder.rglob("*.png"))
     y = [path.parent.name for path in paths]
     model = make_pipeline(ImageEncoder("spectrum", CPU), LogisticRegression())
@@ -81,7 +81,7 @@ def test_one_path_is_refused(image_folder: Path) -> None:
 
 
 def test_parameters_are_scikit_learns() -> None:
-    """`clone`, `get_params` and `set_params` handle the options as one parameter."""
+    """The options are one parameter for `clone`, `get_params` and `set_params`."""
     options = EncoderOptions(image_size=32, arguments={"mean": 0.5})
     encoder = ImageEncoder("timm:test_vit", options, batch_size=3)
     assert clone(encoder).get_params() == encoder.get_params()
@@ -96,7 +96,7 @@ def test_parameters_are_scikit_learns() -> None:
 
 
 def test_automatic_precision_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The encoder opens in float32, and crop and arguments reach it."""
+    """Precision ``auto`` opens the encoder in float32. Crop and arguments are passed on."""
     opened: list[EncoderOptions] = []
     monkeypatch.setattr(module, "open_encoder", lambda name, options: opened.append(options))
     options = EncoderOptions(crop="tiles", arguments={"mean": 0.5})

@@ -1,4 +1,4 @@
-"""Encoding in memory: a feature set with the rows, keys and failures of a feature file."""
+"""Tests of encoding in memory, which gives the rows, keys and failures of a feature file."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from clipfeat.store import load
 
 @pytest.fixture
 def stored(image_folder: Path, tmp_path: Path) -> list[FeatureSet]:
-    """Features of two encoders of a folder with a copy and an unreadable image."""
+    """Return features by two encoders of a folder with a copy and an unreadable image."""
     (image_folder / "fake" / "copy.png").write_bytes(
         (image_folder / "real" / "real-03.png").read_bytes()
     )
@@ -55,7 +55,7 @@ def test_equal_to_a_feature_file(
 def test_a_copy_of_another_class_has_its_own_row(
     stored: list[FeatureSet], image_folder: Path
 ) -> None:
-    """Identical images have one key and equal features, and keep their paths and labels."""
+    """Identical images share a key and features, but each has its path and label."""
     features = encode_in_memory(open_source(image_folder), specs_of(stored), device="cpu")
     rows = [features.paths.tolist().index(path) for path in ("fake/copy.png", "real/real-03.png")]
     assert features.keys[rows[0]] == features.keys[rows[1]]
@@ -64,7 +64,7 @@ def test_a_copy_of_another_class_has_its_own_row(
 
 
 def test_no_readable_image_gives_no_rows(stored: list[FeatureSet], image_folder: Path) -> None:
-    """A source of unreadable images gives an empty set with failures."""
+    """If no image is readable, the set is empty and has the failures."""
     features = encode_in_memory(open_source(image_folder / "real" / "bad.png"), specs_of(stored))
     assert (len(features), features.X.shape[1]) == (0, sum(s.n_features for s in features.specs))
     assert len(features.failures) == 1

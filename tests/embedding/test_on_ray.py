@@ -1,4 +1,4 @@
-"""Ray workers produce the same rows as the local engine."""
+"""Tests that Ray workers produce the same rows as the local engine."""
 
 import pickle
 import sys
@@ -47,7 +47,7 @@ ON_RAY = EmbedResources(engine="ray")
 
 @pytest.fixture(scope="module")
 def cluster(s3: str) -> Iterator[None]:
-    """Start one local Ray cluster for all tests. Its workers can reach the S3 server."""
+    """Start one local Ray cluster for all tests, whose workers can reach the S3 server."""
     assert s3
     with connected(None, least_cpus=2):
         yield
@@ -76,7 +76,7 @@ def rows(path: str | Path) -> dict[str, tuple[object, ...]]:
 def embed_with_both(
     source: Path, folder: Path, batch_size: int, **keywords: object
 ) -> tuple[EmbedReport, EmbedReport]:
-    """Embed with both engines, and check that rows and failures are equal bit for bit."""
+    """Embed with both engines, and check that rows and failures are bit-identical."""
     reports = [
         embed(
             source,
@@ -98,7 +98,7 @@ def embed_with_both(
 
 @pytest.mark.filterwarnings("ignore:.*RANDOM weights")
 def test_the_same_rows(cluster: None, image_folder: Path, tmp_path: Path) -> None:
-    """The engines agree on a network with views, faces and failures."""
+    """Both engines give the same rows for views, faces and failures."""
     for path in sorted(image_folder.rglob("*.png"))[3:-3]:
         path.unlink()
     (image_folder / "real" / "bad.png").write_text("text")
@@ -126,7 +126,7 @@ def test_the_same_rows(cluster: None, image_folder: Path, tmp_path: Path) -> Non
 def test_the_engines_resume_each_others_files(
     cluster: None, image_folder: Path, tmp_path: Path
 ) -> None:
-    """Rows of the other engine are not encoded again, and copies get equal rows."""
+    """Neither engine encodes rows of the other again. Copies get equal rows."""
     first = min(image_folder.rglob("*.png"))
     (image_folder / "real" / "copy.png").write_bytes(first.read_bytes())
     embed(image_folder, tmp_path / "whole.h5", encoder="spectrum", options=CPU)
@@ -151,7 +151,7 @@ def test_the_engines_resume_each_others_files(
 
 
 def test_errors_of_a_worker_end_the_run(cluster: None, image_folder: Path, tmp_path: Path) -> None:
-    """The exception of the worker is re-raised, and names the image if there is one."""
+    """A worker's exception is raised again, with the image's name if there is one."""
     with pytest.raises(UsageError, match="too small for a spectrum"):
         embed(
             image_folder,
@@ -182,7 +182,7 @@ def test_errors_of_a_worker_end_the_run(cluster: None, image_folder: Path, tmp_p
 
 
 class BrokenReader(FileBytes):
-    """Reader with a fault of its own, which is not a failure of the image."""
+    """Image reader that raises an unexpected error."""
 
     __slots__ = ()
 
@@ -207,9 +207,9 @@ def make_job(writer: FeatureWriter, **changes: object) -> Job:
 
 
 def test_a_repeated_task(cluster: None, image_folder: Path, tmp_path: Path) -> None:
-    """If two attempts commit and the driver receives one, each row is stored once.
+    """Each row is stored once, even if two attempts of a task commit it.
 
-    A row is not lost to another attempt in which its image failed, for example for lack of memory.
+    A row is kept if the image fails in another attempt, for example for lack of memory.
     """
     import ray
 
@@ -243,7 +243,7 @@ def test_a_repeated_task(cluster: None, image_folder: Path, tmp_path: Path) -> N
 
 
 def test_workers_reduce_large_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task decodes a large JPEG image at the reduced size that the spec of the run requires."""
+    """A worker decodes a large JPEG image at the reduced size that the spec requires."""
     noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
     (tmp_path / "images").mkdir()
     Image.fromarray(noise).resize((640, 480)).save(tmp_path / "images" / "large.jpg")
@@ -269,7 +269,7 @@ def test_workers_reduce_large_images(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @given(st.sets(st.binary(min_size=16, max_size=16)), st.binary(min_size=16, max_size=16))
 def test_known_keys_are_a_set(keys: set[bytes], other: bytes) -> None:
-    """Membership holds for any bytes, including trailing zeros. Failures depend on the path."""
+    """Any key can be looked up, even one with trailing zeros. Failures depend on the path."""
     zeros = {key[:8] + bytes(8) for key in keys} | {bytes(16)}
     table = DigestTable(16)
     for key in keys | zeros:
@@ -281,7 +281,7 @@ def test_known_keys_are_a_set(keys: set[bytes], other: bytes) -> None:
 
 
 def test_packing_keeps_tensors() -> None:
-    """Values, shapes and strides survive, and so do failures, known rows and errors."""
+    """Packing keeps values, shapes and strides, and also failures, known rows and errors."""
     channels_last = torch.arange(24, dtype=torch.uint8).reshape(2, 4, 3).permute(2, 0, 1)
     images = [channels_last, torch.rand(5, 3, 2, 2), torch.rand(6).expand(3, 6)[:1]]
     sent = [Ready(Row(str(i), bytes(16)), image) for i, image in enumerate(images)]
@@ -299,7 +299,7 @@ def test_packing_keeps_tensors() -> None:
 def test_a_missing_extra_is_named(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without Ray, the error names the package to install. An address needs the engine."""
+    """Without Ray, the error names the extra to install. --address requires the engine ray."""
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'clipfeat\[ray\]'"):
         embed(image_folder, tmp_path / "out.h5", encoder="spectrum", resources=ON_RAY)
@@ -313,7 +313,7 @@ def test_a_missing_extra_is_named(
 
 @pytest.mark.usefixtures("cluster")
 def test_from_and_to_an_object_store(s3: str, image_folder: Path, tmp_path: Path) -> None:
-    """Workers read and write an object store, and a local run then encodes nothing."""
+    """Workers read and write an object store. A local run then encodes nothing."""
     of: Any = location(f"{s3}/on-ray")
     of.fs.put(f"{image_folder}/", f"{of.path}/images/", recursive=True)
     keywords = {"encoder": "spectrum", "options": CPU}

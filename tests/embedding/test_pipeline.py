@@ -1,4 +1,4 @@
-"""Embedding a source into a feature file."""
+"""Tests of embedding a source into a feature file."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -41,7 +41,7 @@ def run(
 
 
 def test_a_folder_becomes_a_file(image_folder: Path, tmp_path: Path) -> None:
-    """Each image is a labelled row, in the source's order."""
+    """Each image becomes a labelled row, in the source's order."""
     report = run(image_folder, tmp_path / "out.h5", batch_size=5)
     features = load(tmp_path / "out.h5")
     assert features.paths.tolist() == sorted(features.paths.tolist())
@@ -53,7 +53,7 @@ def test_a_folder_becomes_a_file(image_folder: Path, tmp_path: Path) -> None:
 def test_phases_are_reported_in_order(
     image_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A callable gets each phase, the counts reach the total, and the report has all seconds."""
+    """A callable receives each phase, counts reach the total, and all times are reported."""
     (image_folder / "real" / "bad.png").write_text("text")
     seen: list[Phase] = []
     report = run(image_folder, tmp_path / "out.h5", progress=seen.append, batch_size=5)
@@ -70,7 +70,7 @@ def test_phases_are_reported_in_order(
 def test_the_comparison_of_precisions_is_a_phase(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The seconds of the comparison are not those of opening the encoder."""
+    """Comparing precisions is timed separately from opening the encoder."""
     monkeypatch.setattr(from_model, "_faster_precisions", lambda device: ("bf16",))
     options = EncoderOptions(untrained=True, image_size=32, device="cpu")
     report = run(image_folder, tmp_path / "out.h5", encoder="timm:test_vit", options=options)
@@ -90,7 +90,7 @@ def test_rows_do_not_depend_on_batches_or_threads(image_folder: Path, tmp_path: 
 
 
 def test_only_new_images_are_encoded(image_folder: Path, tmp_path: Path) -> None:
-    """A second run encodes new and changed images, and skips known and copied ones."""
+    """A second run encodes new and changed images, and skips known images and copies."""
     out = tmp_path / "out.h5"
     run(image_folder, out)
     again = run(image_folder, out).progress
@@ -107,7 +107,7 @@ def test_only_new_images_are_encoded(image_folder: Path, tmp_path: Path) -> None
 
 
 def test_new_labels_need_no_encoding(image_folder: Path, tmp_path: Path) -> None:
-    """A run with a table of labels changes labels and groups of existing rows."""
+    """A table with new labels and groups changes existing rows without encoding."""
     out = tmp_path / "out.h5"
     run(image_folder, out)
     table = tmp_path / "labels.csv"
@@ -155,7 +155,7 @@ def load_features(folder: Path, out: Path) -> dict[str, np.ndarray]:
 def test_failures_are_retried_on_request(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A recorded failure is kept without decoding, and --retry-failed decodes it again."""
+    """A failed image is decoded again only with --retry-failed."""
     (image_folder / "real" / "bad.png").write_text("text")
     out = tmp_path / "out.h5"
     run(image_folder, out)
@@ -178,7 +178,7 @@ def test_failures_are_retried_on_request(
 def test_invalid_rows_are_failures(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows of NaN or zeros become failures, and so do copies of such an image."""
+    """Rows of NaN or zeros, and rows of copies of these images, become failures."""
     from clipfeat.encoders import spectrum
 
     first = min(image_folder.rglob("*.png"))
@@ -260,7 +260,7 @@ def test_unchanged_files_are_not_read(
 
 
 def test_a_recent_file_time_is_not_trusted() -> None:
-    """A file may change again within the resolution of its time, so recent times are ignored."""
+    """A recently changed file is read again, because it may change within the time's resolution."""
     for stat in ((10, 5_000_000_000, 7, 1), (10, 1, 7, 5_000_000_000)):
         for written, trusted in ((6_000_000_000, False), (8_000_000_000, True)):
             cache = make_stats([("a", stat, bytes(16))], written)
@@ -269,7 +269,7 @@ def test_a_recent_file_time_is_not_trusted() -> None:
 
 
 def test_rows_of_removed_images_are_kept_until_pruned(image_folder: Path, tmp_path: Path) -> None:
-    """Removed images keep their rows and are counted. --prune drops their rows and failures."""
+    """Removed images are counted. --prune deletes their rows and failures."""
     out = tmp_path / "out.h5"
     (image_folder / "bad.png").write_text("text")
     run(image_folder, out)
@@ -283,7 +283,7 @@ def test_rows_of_removed_images_are_kept_until_pruned(image_folder: Path, tmp_pa
 
 
 def test_failures_are_pruned(image_folder: Path, tmp_path: Path) -> None:
-    """--prune drops the failure of a removed image if no row is dropped."""
+    """--prune deletes the failures of removed images, even if it deletes no row."""
     out = tmp_path / "out.h5"
     (image_folder / "bad.png").write_text("text")
     run(image_folder, out)
@@ -293,7 +293,7 @@ def test_failures_are_pruned(image_folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_stored_request_is_stable(image_folder: Path, tmp_path: Path) -> None:
-    """The request text equals that of version 0.1, so its files resume without an encoder."""
+    """The request text is that of version 0.1, so its files resume without opening the encoder."""
     options = EncoderOptions(image_size=64, arguments={}, device="cpu")
     run(image_folder, tmp_path / "out.h5", options=options)
     _, request = stored_spec(tmp_path / "out.h5")
@@ -305,7 +305,7 @@ def test_the_stored_request_is_stable(image_folder: Path, tmp_path: Path) -> Non
 
 
 def test_a_cache_that_cannot_be_written_is_a_warning(image_folder: Path, tmp_path: Path) -> None:
-    """The features are complete, and the run succeeds."""
+    """If the cache cannot be written, the run still succeeds with all features."""
     out = tmp_path / "out.h5"
     cache_path(out).mkdir()
     with pytest.warns(ClipfeatWarning, match="the cache of content hashes was not written"):

@@ -1,4 +1,4 @@
-"""The profile names the bottleneck of a run and the remedy."""
+"""Tests of the profile, which names a run's bottleneck and a remedy."""
 
 import pytest
 
@@ -18,7 +18,7 @@ THREADS = {"read": 2, "decode": 2, "resize": 2}
     ],
 )
 def test_the_bottleneck_is_the_limiting_stage(seconds: dict[str, float], bottleneck: str) -> None:
-    """A busy encoder is the bottleneck, even if other stages are busy too."""
+    """A busy encoder is the bottleneck, even if other stages are also busy."""
     profile = Profile(seconds, THREADS, 10.0, 100, "cuda")
     assert profile.bottleneck == bottleneck
     assert ADVICE[bottleneck] in profile.advice
@@ -26,7 +26,7 @@ def test_the_bottleneck_is_the_limiting_stage(seconds: dict[str, float], bottlen
 
 
 def test_a_cpu_is_never_idle() -> None:
-    """Only an idle accelerator causes a warning."""
+    """There is no warning of an idle CPU, only of an idle accelerator."""
     assert Profile({"decode": 9.0}, THREADS, 10.0, 100, "cpu").idle == ""
 
 

@@ -1,4 +1,4 @@
-"""Feature files with images of several folders."""
+"""Tests of feature files with images of several folders."""
 
 import io
 import shutil
@@ -20,7 +20,7 @@ COLOURS = {"a": ["red", "green"], "b": ["blue", "white"]}
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two folders with equal relative paths, but different images."""
+    """Return a folder with two subfolders that have equal relative paths, but different images."""
     for name, colours in COLOURS.items():
         for label, colour in zip(("x", "y"), colours, strict=True):
             path = tmp_path / "data" / name / label / "1.png"
@@ -39,7 +39,7 @@ def rows(out: Path) -> dict[str, str]:
 
 
 def test_a_second_folder_is_added(folder: Path) -> None:
-    """The paths are those of one command with both folders, in any order of the commands."""
+    """Adding a folder gives the paths of one command with both, in either order."""
     out, both = folder / "out.h5", folder / "both.h5"
     embed(folder / "a", out)
     assert embed(folder / "b", out).progress.encoded == 2
@@ -53,7 +53,7 @@ def test_a_second_folder_is_added(folder: Path) -> None:
 
 
 def test_prune_keeps_the_rows_of_other_folders(folder: Path) -> None:
-    """Only rows below the source's folder are pruned, and failures alike."""
+    """Only rows and failures below the source's folder are deleted."""
     out = folder / "out.h5"
     (folder / "a" / "x" / "bad.png").write_text("text")
     embed(folder / "a", out)
@@ -66,7 +66,7 @@ def test_prune_keeps_the_rows_of_other_folders(folder: Path) -> None:
 
 
 def test_prune_keeps_the_rows_of_other_archives_and_tables(folder: Path) -> None:
-    """An archive covers its members only. A table does not tell which rows come from it."""
+    """Pruning an archive keeps other rows. Pruning with a table is refused."""
     out = folder / "out.h5"
     for name in ("a", "b"):
         shutil.make_archive(str(folder / name), "tar", folder / name)
@@ -84,7 +84,7 @@ def test_prune_keeps_the_rows_of_other_archives_and_tables(folder: Path) -> None
 
 
 def test_prune_drops_numbered_rows_of_a_parquet_file(tmp_path: Path) -> None:
-    """The rows ``train.parquet#3`` are in this file, and those of another file are kept."""
+    """Removed rows like ``train.parquet#3`` are deleted, and those of other files are kept."""
     encoded = []
     for colour in COLOURS["a"] + COLOURS["b"]:
         file = io.BytesIO()
@@ -101,7 +101,7 @@ def test_prune_drops_numbered_rows_of_a_parquet_file(tmp_path: Path) -> None:
 
 
 def test_a_moved_folder_keeps_its_paths(folder: Path) -> None:
-    """The same images at the same paths are a moved folder. Other images are a second folder."""
+    """A folder with the same images at the same relative paths was moved. Any other is new."""
     out = folder / "out.h5"
     embed(folder / "a", out)
     (folder / "a").rename(folder / "c")
@@ -113,7 +113,7 @@ def test_a_moved_folder_keeps_its_paths(folder: Path) -> None:
 
 
 def test_paths_of_views_and_tables_move_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files and groups of views get the new paths, and a table names the same images."""
+    """The files and groups of views get the new paths, which a table can refer to."""
     monkeypatch.chdir(folder)  # a table may name files in the working folder
     out = folder / "out.h5"
     views = SourceOptions(views="hflip")
@@ -132,7 +132,7 @@ def test_paths_of_views_and_tables_move_too(folder: Path, monkeypatch: pytest.Mo
 
 
 def test_a_file_without_rows_does_not_block(folder: Path) -> None:
-    """After a run in which all images failed, another folder and another encoder are accepted."""
+    """If all images failed, the file accepts another folder and another encoder."""
     out = folder / "out.h5"
     (folder / "bad").mkdir()
     (folder / "bad" / "1.png").write_text("text")
@@ -147,7 +147,7 @@ def test_a_file_without_rows_does_not_block(folder: Path) -> None:
 def test_no_other_command_writes_while_the_encoder_opens(
     has_rows: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The new root, and the choice to replace a file without rows, are valid until the end.
+    """The file is locked before the encoder opens, so no command can commit in between.
 
     Rows that another command commits in between would get wrong paths, or would be deleted.
     """

@@ -1,4 +1,4 @@
-"""Embedding and prediction with JPEG images that are reduced while they are decoded."""
+"""Tests of embedding and prediction with JPEG images that are reduced while decoding."""
 
 from dataclasses import replace
 from math import ceil
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*RANDOM weights")
 
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
-    """A large and a small JPEG image, and a large and a small PNG image."""
+    """Write a large and a small JPEG image, and a large and a small PNG image."""
     folder = tmp_path / "images"
     folder.mkdir()
     noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
@@ -49,7 +49,7 @@ def rows(path: Path) -> dict[str, np.ndarray]:
 
 
 def test_only_large_jpeg_images_change(photographs: Path, tmp_path: Path) -> None:
-    """The large JPEG image has the features of its reduced pixels, the others are unchanged."""
+    """Only the large JPEG image gets other features, those of its reduced pixels."""
     spec = embed(photographs, tmp_path / "exact.h5", encoder=VIT, options=EXACT).spec
     report = embed(photographs, tmp_path / "scaled.h5", encoder=VIT, options=SCALED)
     least_side = 2 * ceil(32 / spec.crop_pct)
@@ -72,7 +72,7 @@ def test_only_large_jpeg_images_change(photographs: Path, tmp_path: Path) -> Non
 
 
 def test_the_two_modes_are_not_mixed(photographs: Path, tmp_path: Path) -> None:
-    """A file of one mode is not continued in the other. A repeated run encodes nothing."""
+    """A file of one mode cannot be continued in the other. A repeated run encodes nothing."""
     out = tmp_path / "out.h5"
     embed(photographs, out, encoder=VIT, options=SCALED)
     assert embed(photographs, out, encoder=VIT, options=SCALED).progress.encoded == 0
@@ -81,7 +81,7 @@ def test_the_two_modes_are_not_mixed(photographs: Path, tmp_path: Path) -> None:
 
 
 def test_a_spec_opens_the_same_decoding() -> None:
-    """Models store the spec, so they open the encoder with the decoding of the features."""
+    """A stored spec opens the encoder with the same decoding mode."""
     spec = open_encoder(VIT, SCALED).spec
     read = EncoderSpec.from_json(spec.to_json())
     assert open_encoder(VIT, options_of(read, device="cpu")).spec == spec
@@ -91,7 +91,7 @@ def test_a_spec_opens_the_same_decoding() -> None:
 
 
 def test_a_model_decodes_as_its_features(photographs: Path, tmp_path: Path) -> None:
-    """Predictions for images are those for their features. Views and degradations are refused."""
+    """Predictions from images equal those from features. Views and degradations are refused."""
     for path in sorted(photographs.iterdir()):
         folder = photographs / ("real" if path.suffix == ".png" else "fake")
         folder.mkdir(exist_ok=True)
@@ -132,12 +132,12 @@ def test_views_and_faces_need_exact_decoding(
     ],
 )
 def test_encoders_that_do_not_resize_are_refused(name: str, options: EncoderOptions) -> None:
-    """Reduced images would change what these encoders measure."""
+    """Encoders that use the original size refuse reduced decoding."""
     with pytest.raises(UsageError, match="does not resize images"):
         open_encoder(name, options)
 
 
 def test_an_unknown_mode_is_named() -> None:
-    """The error lists the modes."""
+    """The error for an unknown mode lists the known ones."""
     with pytest.raises(UnknownNameError, match="exact, scaled"):
         EncoderOptions(decode="fast")

@@ -1,4 +1,4 @@
-"""Encoding a stream of images with crashing decoders, full memory and low precision."""
+"""Tests of encoding a stream of images: crashing decoders, full memory and low precision."""
 
 import subprocess
 import time
@@ -37,7 +37,7 @@ def make_encoder(
 def encode(
     folder: Path, encoder: Encoder, **options: object
 ) -> tuple[dict[str, np.ndarray], dict[str, str], list[str]]:
-    """Return rows and failures by path, and the paths of the rows in order."""
+    """Return the rows and failures by path, and the paths of the rows in order."""
     rows: dict[str, np.ndarray] = {}
     failures: dict[str, str] = {}
     arguments = {"batch_size": 8, "num_workers": 2, **options}
@@ -56,7 +56,7 @@ def assert_same(rows: dict[str, np.ndarray], expected: dict[str, np.ndarray]) ->
 
 
 def test_an_image_that_kills_the_decoder_fails_alone(image_folder: Path) -> None:
-    """Images that crash or hang the decoder, or fill the memory, fail and affect no other."""
+    """Images that crash, hang or exhaust the decoder fail, and all others are encoded."""
     expected, _, _ = encode(image_folder, make_encoder(), isolation=None)
     for word in ("segfault", "hang", "exit", "eat", "stumble"):
         (image_folder / "real" / f"real-05-{word}.png").write_text(word)
@@ -75,7 +75,7 @@ def test_an_image_that_kills_the_decoder_fails_alone(image_folder: Path) -> None
 def test_a_run_that_ends_early_leaves_no_process(
     image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All decoding processes are ended and reaped, including one that hangs."""
+    """All decoder processes end when a run ends early, even one that hangs."""
     started = []
     start = subprocess.Popen
 
@@ -119,7 +119,7 @@ def test_known_images_start_no_decoder(image_folder: Path, monkeypatch: pytest.M
     ids=["torch", "python", "cpu", "mps"],
 )
 def test_a_batch_that_does_not_fit_is_halved(image_folder: Path, error: Exception) -> None:
-    """Rows and their order stay the same. One warning is given, and the size is remembered."""
+    """Rows and their order stay the same, with one warning. The smaller size is kept."""
     expected, _, _ = encode(image_folder, make_encoder())
     sizes: list[int] = []
 
@@ -139,7 +139,7 @@ def test_a_batch_that_does_not_fit_is_halved(image_folder: Path, error: Exceptio
 
 @pytest.mark.usefixtures("one_core")
 def test_an_image_that_does_not_fit_alone_is_a_failure(image_folder: Path) -> None:
-    """The failure names the image, and other images are encoded in larger batches."""
+    """An image that does not fit in memory fails, and batches grow again."""
     expected, _, _ = encode(image_folder, make_encoder())
     paths = list(expected)
     sizes: list[int] = []
@@ -161,7 +161,7 @@ def test_an_image_that_does_not_fit_alone_is_a_failure(image_folder: Path) -> No
 
 
 def test_other_errors_of_an_encoder_end_the_run(image_folder: Path) -> None:
-    """Only errors that report full memory cause a retry."""
+    """Only out-of-memory errors cause a retry. All others end the run."""
 
     def forward(batch: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
@@ -172,7 +172,7 @@ def test_other_errors_of_an_encoder_end_the_run(image_folder: Path) -> None:
 
 @pytest.fixture
 def colours(tmp_path: Path) -> Path:
-    """Write six images of one colour each, with their number as the red value."""
+    """Write six images of one colour each. The red value is the number of the image."""
     (tmp_path / "colours").mkdir()
     for number in range(6):
         colour = (number, 100, 50)
@@ -189,7 +189,7 @@ def broken(batch: torch.Tensor) -> torch.Tensor:
 
 
 def test_invalid_rows_are_recomputed_in_float32(colours: Path) -> None:
-    """Rows in float32 are rounded to the stored dtype, and fail if they exceed its range."""
+    """Invalid rows are computed again in float32, and fail if they exceed the stored dtype."""
     opened: list[Encoder] = []
 
     def large(batch: torch.Tensor) -> torch.Tensor:
@@ -211,7 +211,7 @@ def test_invalid_rows_are_recomputed_in_float32(colours: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_invalid_rows_are_never_stored(colours: Path, precision: str) -> None:
-    """They fail if the precision is float32, or if memory holds no encoder in float32."""
+    """Invalid rows fail if the precision is float32, or if no float32 encoder fits in memory."""
 
     def exact() -> Encoder:
         assert precision == "bf16"
@@ -227,7 +227,7 @@ def test_invalid_rows_are_never_stored(colours: Path, precision: str) -> None:
 
 
 def test_pixels_are_not_overwritten_before_they_are_encoded(tmp_path: Path) -> None:
-    """Images of exactly the encoder's size are not copied by resizing, and keep their pixels."""
+    """Images of exactly the encoder's size, which are not copied by resizing, keep their pixels."""
     from clipfeat.encoders import open_encoder
     from clipfeat.encoders.encoder_options import EncoderOptions
 

@@ -1,4 +1,4 @@
-"""Several runs at the same time, in threads of one process."""
+"""Tests of several embedding runs at the same time, in threads of one process."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +13,7 @@ from clipfeat.store import writing
 def test_four_threads_write_different_files(
     image_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Each thread commits several parts, and its file equals the others."""
+    """Four threads commit several parts each, and all files are equal."""
     monkeypatch.setattr(writing, "COMMIT_ROWS", 3)
     outputs = [tmp_path / f"{number}.h5" for number in range(4)]
     with ThreadPoolExecutor(4) as threads:

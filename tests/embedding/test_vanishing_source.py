@@ -1,4 +1,4 @@
-"""Sources that disappear: the run ends with a storage error and keeps the committed rows."""
+"""Tests of sources that disappear: the run is a storage error, and committed rows are kept."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from clipfeat.images.source import ImageSource
 
 
 def unmount(images: Path) -> None:
-    """Leave an empty folder, as an unmounted file system does."""
+    """Replace a folder by an empty one, like an unmounted file system."""
     images.rename(images.with_name("moved"))
     images.mkdir()
 
@@ -25,7 +25,7 @@ def delete(images: Path) -> None:
 def test_a_folder_that_disappears_during_a_run(
     image_folder: Path, monkeypatch: pytest.MonkeyPatch, vanish: Callable[[Path], None]
 ) -> None:
-    """The images are not failures, and ``prune`` deletes no row."""
+    """Missing images are not recorded as failures, and ``prune`` deletes no row."""
     out = image_folder.with_name("out.h5")
     clipfeat.embed(image_folder, out, encoder="spectrum")
     (image_folder / "real" / "real-00.png").write_bytes(b"changed")
@@ -44,7 +44,7 @@ def test_a_folder_that_disappears_during_a_run(
 
 
 def test_a_missing_folder_of_a_table_keeps_its_rows(image_folder: Path) -> None:
-    """If a table's images were encoded and their folder is gone, their rows are kept."""
+    """Rows of a table's images are kept if their folder disappears."""
     table = image_folder.with_name("table.csv")
     names = sorted(path.name for path in (image_folder / "real").iterdir())
     table.write_text("path\n" + "".join(f"images/real/{name}\n" for name in names))

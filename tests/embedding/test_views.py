@@ -1,4 +1,4 @@
-"""Views are reproducible, and their rows stay with their image."""
+"""Tests that views are reproducible and that their rows stay with the image."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (41, 30, 3), dtype=np.uint8)
 
 @pytest.mark.parametrize("name", [*NAMED_VIEWS, "jpeg50"])
 def test_every_named_view_changes_the_image_reproducibly(name: str) -> None:
-    """A view returns 8-bit RGB that differs from the image and is equal for equal keys."""
+    """A view returns different 8-bit RGB pixels, which depend only on the key."""
     view = read_views(name)[name]
     key = view.key(bytes(16))
     pixels = view.apply(PIXELS, key)
@@ -39,14 +39,14 @@ def test_every_named_view_changes_the_image_reproducibly(name: str) -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.binary(min_size=16, max_size=16), st.binary(min_size=16, max_size=16))
 def test_keys_are_distinct(one: bytes, other: bytes) -> None:
-    """Two keys are equal only for the same view of the same image."""
+    """Different views or different images have different keys."""
     views = read_views("hflip,vflip")
     keys = {view.key(image) for view in views.values() for image in (one, other)}
     assert len(keys) == 3 * len({one, other})
 
 
 def test_rows_do_not_depend_on_order_or_workers(image_folder: Path, tmp_path: Path) -> None:
-    """Random views are equal with another number of workers, another batch size, and on resume."""
+    """Random views do not depend on workers, batch size or interruptions."""
     options: dict[str, Any] = {
         "encoder": "spectrum",
         "inputs": SourceOptions(views="crop,noise,shift-scale-rotate"),
@@ -87,7 +87,7 @@ def test_views_stay_in_the_fold_of_their_image(image_folder: Path, tmp_path: Pat
 
 
 def test_test_time_augmentation_averages_views(image_folder: Path, tmp_path: Path) -> None:
-    """An image has one row in predictions: the mean of its views' probabilities."""
+    """An image has one prediction, the mean of its views' probabilities."""
     embed(image_folder, tmp_path / "a.h5", encoder="spectrum")
     model = fit(load(tmp_path / "a.h5"), "logreg", cv=0)
     inputs = SourceOptions(views="rot90,crop")
@@ -101,7 +101,7 @@ def test_test_time_augmentation_averages_views(image_folder: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("suffix", ["json", "toml", "yaml"])
 def test_views_are_read_from_a_file(tmp_path: Path, suffix: str) -> None:
-    """JSON, TOML and YAML define the same view."""
+    """JSON, TOML and YAML files can define the same view."""
     texts = {
         "json": json.dumps({"both": ["Grayscale", {"RandomHorizontalFlip": {"p": 1}}]}),
         "toml": 'both = ["Grayscale", {RandomHorizontalFlip = {p = 1}}]',
@@ -158,7 +158,7 @@ def test_invalid_views_are_refused(tmp_path: Path, text: str, error: type, messa
     ],
 )
 def test_steps_that_take_memory_or_time(tmp_path: Path, step: Any) -> None:
-    """They are refused when the file is read."""
+    """Steps that would take too much memory or time are refused when the file is read."""
     path = tmp_path / "views.json"
     path.write_text(json.dumps({"a": [step]}))
     with pytest.raises(UsageError, match=r"of a view does not accept .* at most"):
@@ -191,7 +191,7 @@ def test_a_view_returns_an_image_or_fails(tmp_path: Path, step: Any) -> None:
 
 
 def test_albumentations_is_optional(tmp_path: Path) -> None:
-    """Its steps are seeded with the image. Without it, the error names the package to install."""
+    """Steps of Albumentations are seeded by the image. If it is missing, the error names it."""
     path = tmp_path / "views.json"
     path.write_text('{"a": [{"A.RandomBrightnessContrast": {"p": 1.0}}]}')
     try:
@@ -215,7 +215,7 @@ def test_albumentations_is_optional(tmp_path: Path) -> None:
     ids=["alias", "cycle", "lists", "mappings", "blocks", "large"],
 )  # fmt: skip
 def test_yaml_that_takes_memory_or_time(text: str, message: str, tmp_path: Path) -> None:
-    """PyYAML expands aliases, and needs minutes for nested brackets."""
+    """YAML with many aliases or deeply nested brackets is refused."""
     (tmp_path / "views.yaml").write_text(text)
     with pytest.raises(UsageError, match=message):
         read_views(str(tmp_path / "views.yaml"))
@@ -229,14 +229,14 @@ def test_yaml_that_takes_memory_or_time(text: str, message: str, tmp_path: Path)
     ids=["digits", "date", "points"],
 )  # fmt: skip
 def test_values_that_json_cannot_hold(name: str, text: str, message: str, tmp_path: Path) -> None:
-    """A definition is JSON. Numbers of many digits and dates are errors."""
+    """Dates and very long numbers in a definition are errors, because JSON cannot hold them."""
     (tmp_path / name).write_text(text)
     with pytest.raises(UsageError, match=message):
         read_views(str(tmp_path / name))
 
 
 def test_degradations_differ_between_images_and_draws(image_folder: Path, tmp_path: Path) -> None:
-    """``robust3`` adds three rows to each image, and no two of all rows are equal."""
+    """``robust3`` adds three rows to each image, and all rows differ."""
     embed(
         image_folder, tmp_path / "a.h5", encoder="spectrum", inputs=SourceOptions(views="robust3")
     )
@@ -246,7 +246,7 @@ def test_degradations_differ_between_images_and_draws(image_folder: Path, tmp_pa
 
 
 def test_steps_of_one_view_draw_different_degradations() -> None:
-    """A view may degrade an image twice. Both steps get the seed of the view."""
+    """A view may degrade an image twice, and both steps differ."""
     image = torch.from_numpy(PIXELS.copy()).permute(2, 0, 1)
     first, second = degrade(1), degrade(2)
     assert not all(torch.equal(first(image, seed), second(image, seed)) for seed in range(5))
@@ -255,7 +255,7 @@ def test_steps_of_one_view_draw_different_degradations() -> None:
 
 
 def test_every_degradation_is_drawn() -> None:
-    """Over many keys, images are resized, cropped and changed in place."""
+    """Over many keys, images are reduced, enlarged, and changed in their original size."""
     view = read_views("robust")["robust"]
     sizes = [view.apply(PIXELS, view.key(bytes([i] * 16))).shape for i in range(60)]
     heights = [height for height, _, _ in sizes]

@@ -1,4 +1,4 @@
-"""Workers encode concurrently, and rows come in the source's order."""
+"""Tests of workers that encode concurrently and return rows in the source's order."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ Images = list[list[Ready | Known]]
 
 @pytest.fixture(params=[1, 3])
 def cores(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Let torch use this number of cores."""
+    """Set the number of cores that torch uses."""
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     yield request.param
@@ -36,7 +36,7 @@ def encoder_of(
 
 
 def make_images(n: int, n_pictures: int = 1) -> Images:
-    """Make `n` images of `n_pictures` pictures each. Features are the pictures' numbers from 1."""
+    """Make `n` images of `n_pictures` pictures each. The features are the pictures' numbers."""
     pictures = [
         Ready(Row(str(i), i.to_bytes(16, "big")), torch.full((2,), float(i)))
         for i in range(1, n * n_pictures + 1)
@@ -51,7 +51,7 @@ def encode(images: Images, encoder: Encoder, batch_size: int, **options: object)
 
 
 def test_each_core_encodes_its_own_batch(cores: int) -> None:
-    """All cores work until the last image, and rows come in the source's order."""
+    """All cores encode until the last image, and rows are in the source's order."""
     used: list[tuple[int, int]] = []
     meeting = threading.Barrier(cores)
 
@@ -71,7 +71,7 @@ def test_each_core_encodes_its_own_batch(cores: int) -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7])
 def test_few_images_are_split_among_all_cores(cores: int, n: int) -> None:
-    """No core is idle if there is less than one batch for each."""
+    """If there is less than one batch per core, batches are smaller and no core is idle."""
     used: list[tuple[int, int]] = []
 
     def forward(batch: torch.Tensor) -> torch.Tensor:
@@ -85,7 +85,7 @@ def test_few_images_are_split_among_all_cores(cores: int, n: int) -> None:
 
 
 def test_the_pictures_of_an_image_come_together(cores: int) -> None:
-    """Batches keep to the batch size, and all rows of an image are in one item."""
+    """No batch exceeds the batch size, and all rows of an image are in one item."""
     sizes: list[int] = []
 
     def forward(batch: torch.Tensor) -> torch.Tensor:
@@ -106,7 +106,7 @@ def test_the_number_of_workers(cores: int) -> None:
 
 
 def test_workers_share_an_encoder_in_float32(cores: int) -> None:
-    """The encoder in float32 is opened once, and each worker that needs it waits for it."""
+    """The float32 encoder is opened once, and other workers wait for it."""
     opened: list[Encoder] = []
 
     def exact() -> Encoder:
@@ -121,7 +121,7 @@ def test_workers_share_an_encoder_in_float32(cores: int) -> None:
 
 
 def test_workers_wait_for_memory_of_other_workers(cores: int) -> None:
-    """An image that fits in memory alone is encoded."""
+    """An image is encoded if it fits in memory once other workers have finished."""
     running: list[int] = []
 
     def forward(batch: torch.Tensor) -> torch.Tensor:

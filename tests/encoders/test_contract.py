@@ -1,4 +1,4 @@
-"""The contract of every encoder, on real architectures with random weights."""
+"""Tests of the contract of every encoder, on real architectures with random weights."""
 
 from collections.abc import Callable, Iterator
 from contextlib import chdir
@@ -73,7 +73,7 @@ def photographs(n: int = 5) -> list[RGB]:
 
 @pytest.fixture(scope="module", autouse=True)
 def in_the_folder_of_the_onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Work in the folder of the file that a case names."""
+    """Run in the folder of the ONNX file that a case names."""
     folder = tmp_path_factory.mktemp("onnx")
     write_face_net(folder / "face.onnx")
     with chdir(folder):
@@ -94,13 +94,13 @@ def opened() -> Callable[[str], Encoder]:
 
 
 def test_every_library_has_a_case() -> None:
-    """A new encoder library needs a new case."""
+    """Every encoder library has a case in this module."""
     assert {name.partition(":")[0] for name, _ in CASES.values()} == set(ENCODER_LIBRARIES)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_rows(case: str, opened: Callable[[str], Encoder]) -> None:
-    """Rows are float32, finite, not normalised, one per image, and independent of the batch."""
+    """Rows are finite float32 values, one row per image, and do not depend on the batch."""
     encoder = opened(case)
     assert EncoderSpec.from_json(encoder.spec.to_json()) == encoder.spec
     rows = encoder.encode_images(photographs())
@@ -186,7 +186,7 @@ def test_open_clip_features_equal_open_clips(tmp_path: Path) -> None:
 
 
 def test_local_weights_use_the_tags_activation_and_scaling() -> None:
-    """OpenAI's tag needs QuickGELU, also without the hub's weights."""
+    """With untrained weights, an OpenAI tag still has its QuickGELU and pixel scaling."""
     openai = open_encoder("open_clip:ViT-B-32/openai", UNTRAINED)
     activations = {type(m).__name__ for m in openai.forward.modules()}  # type: ignore[attr-defined]
     assert "QuickGELU" in activations
@@ -195,7 +195,7 @@ def test_local_weights_use_the_tags_activation_and_scaling() -> None:
 
 
 def test_arguments_reach_timm() -> None:
-    """Padding, mean and crop can be set for weights that need them."""
+    """Padding, mean and crop can be set by encoder arguments."""
     arguments = {"pad_type": "same", "mean": 0.5, "std": 0.5, "crop_pct": 1.0}
     encoder = open_encoder(
         "timm:test_efficientnet", EncoderOptions(untrained=True, arguments=arguments, device="cpu")
@@ -250,13 +250,13 @@ def test_arguments_reach_timm() -> None:
 def test_errors_of_open_encoder(
     name: str, options: EncoderOptions, error: type[Exception], message: str
 ) -> None:
-    """Unknown names list the nearest, and missing weights name the missing file."""
+    """Unknown names suggest the nearest name. Missing weights name the missing file."""
     with pytest.raises(error, match=message):
         open_encoder(name, options)
 
 
 def test_weights_named_for_another_tag_cause_a_warning(tmp_path: Path) -> None:
-    """A file with the name of another tag may need another preprocessing."""
+    """A weights file named for another tag causes a warning about its preprocessing."""
     file = tmp_path / "test_vit.tf2_in1k.safetensors"
     save_file(timm.create_model("test_vit").state_dict(), file)
     with pytest.warns(
@@ -267,7 +267,7 @@ def test_weights_named_for_another_tag_cause_a_warning(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("library", ["timm:test_vit", "open_clip:ViT-S-32"])
 def test_weights_of_another_architecture_are_refused(tmp_path: Path, library: str) -> None:
-    """Weights that do not fit raise an error and are not loaded in part."""
+    """Weights that do not fit are an error, and are not partly loaded."""
     other = tmp_path / "other.safetensors"
     save_file(timm.create_model("test_resnet").state_dict(), other)
     text = tmp_path / "text.safetensors"
@@ -285,7 +285,7 @@ def test_rows_that_must_not_be_stored() -> None:
 
 
 def test_names_are_listed() -> None:
-    """The list has the aliases and both libraries, and every alias has weights on a hub."""
+    """The list has the aliases and both libraries, and all its weights are on a hub."""
     everything = set(list_encoders())
     assert len(everything) > 1000
     assert all(full in everything for full in ALIASES.values())
@@ -304,7 +304,7 @@ def test_spectrum_accepts_any_size(size: tuple[int, int]) -> None:
 
 
 def test_spectrum_shows_a_period() -> None:
-    """A grid with a period of four pixels is the maximum, and gain does not change the row."""
+    """A grid with a period of four pixels is the maximum, and halving all pixels keeps the row."""
     rng = np.random.default_rng(0)
     image = rng.integers(100, 110, (128, 128, 3)).astype(np.uint8)
     image[:, ::4] += 40
@@ -358,7 +358,7 @@ def test_options_are_checked(wrong: dict[str, Any]) -> None:
 
 
 def test_lower_precision_is_rounded_to_the_stored_dtype() -> None:
-    """Values that overflow float16 are infinite in the row, so the row is refused."""
+    """Values that overflow float16 become infinite, so the row is refused."""
     options = EncoderOptions(untrained=True, precision="bf16", device="cpu")
     spec = open_encoder("timm:test_vit", options).spec
     wide = Encoder(

@@ -1,4 +1,4 @@
-"""Tests of crops, resized and at the image's own scale."""
+"""Tests of crops with and without resizing."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ NAMES = ("timm:test_vit", "open_clip:ViT-S-32")
 
 @given(st.integers(1, 90), st.integers(1, 90))
 def test_tiles_contain_every_pixel(height: int, width: int) -> None:
-    """Every pixel of an image of up to five tiles per side is in a tile, unchanged."""
+    """The tiles of an image with up to five tiles per side contain every pixel unchanged."""
     numbers = np.arange(height * width, dtype=np.int64).reshape(height, width)
     pixels = np.stack([numbers % 256, numbers // 256 % 256, numbers // 65536], axis=2)
     tiles = native_preprocessing("tiles", (20, 18))(pixels.astype(np.uint8))
@@ -30,7 +30,7 @@ def test_tiles_contain_every_pixel(height: int, width: int) -> None:
 
 
 def test_the_central_crop_is_not_resized() -> None:
-    """``none`` crops the centre, and pads small images by reflection."""
+    """Crop ``none`` takes the centre, and pads small images by reflection."""
     pixels = picture()
     middle = native_preprocessing("none", (30, 40))(pixels).permute(1, 2, 0).numpy()
     assert np.array_equal(middle, pixels[20:50, 25:65])
@@ -43,7 +43,7 @@ def test_the_central_crop_is_not_resized() -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("crop", CROPS)
 def test_every_crop_is_in_the_spec(name: str, crop: str) -> None:
-    """The spec contains the crop and opens the same encoder again."""
+    """The spec records the crop and opens the same encoder again."""
     encoder = opened(name, crop=crop)
     assert encoder.spec.crop_mode in CROPS[crop]
     again = open_encoder(name, options_of(encoder.spec, device="cpu"))
@@ -64,6 +64,6 @@ def test_tiles_are_averaged(name: str) -> None:
 
 
 def test_an_unknown_crop_is_named(tmp_path: Path) -> None:
-    """The error for a misspelt crop lists the nearest."""
+    """The error for a misspelt crop suggests the nearest name."""
     with pytest.raises(UnknownNameError, match="did you mean tiles"):
         replace(EncoderOptions(), crop="tile")

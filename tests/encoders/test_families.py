@@ -47,7 +47,7 @@ FAMILIES: dict[str, tuple[str, Mapping[str, Any], int]] = {
 
 
 def shrink(monkeypatch: pytest.MonkeyPatch, architecture: str, changes: Mapping[str, Any]) -> None:
-    """Change an image tower of open_clip and shrink its text tower."""
+    """Remove layers from open_clip's image tower, and shrink its text tower."""
     config = deepcopy(open_clip.get_model_config(architecture))
     timm_changes = {key: value for key, value in changes.items() if key == "depth"}
     config["vision_cfg"] |= {
@@ -62,7 +62,7 @@ def shrink(monkeypatch: pytest.MonkeyPatch, architecture: str, changes: Mapping[
 def upstream_open_clip(
     monkeypatch: pytest.MonkeyPatch, name: str, weights: Any, size: int | None
 ) -> tuple[torch.nn.Module, Any]:
-    """Create open_clip's tower and transform of a tag, without the download."""
+    """Create open_clip's tower and transform of a tag, without downloading weights."""
     architecture, tag = name.split("/")
     monkeypatch.setattr(open_clip.factory, "download_pretrained", lambda *_, **__: "unused")
     with warnings.catch_warnings():

@@ -25,7 +25,7 @@ TRANSFORM = transforms.Compose(
 
 
 class Fragile(torch.nn.Module):
-    """Model whose features lose accuracy in bfloat16: small differences of large numbers."""
+    """Model that loses accuracy in bfloat16 because it takes small differences of large numbers."""
 
     def __init__(self, offset: float) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ def with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("with_bfloat16")
 @pytest.mark.parametrize(("offset", "precision"), [(0.0, "bf16"), (100.0, "fp32")])
 def test_auto_keeps_the_features_of_the_images(offset: float, precision: str) -> None:
-    """A lower precision is chosen only if it keeps the features, and the reason is given."""
+    """A lower precision is chosen only if it keeps the features. The reason is given."""
     encoder = placed(Fragile(offset), precision="auto", samples=pictures)
     assert encoder.spec.precision == precision
     assert encoder.chosen.startswith(precision)
@@ -73,7 +73,7 @@ def test_auto_keeps_the_features_of_the_images(offset: float, precision: str) ->
 
 
 class Picky(Fragile):
-    """Refuses black images, and gives white ones no valid features."""
+    """Model that raises an error for black images and returns invalid features for white ones."""
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         if (batch < -0.99).all():
@@ -87,7 +87,7 @@ class Picky(Fragile):
 def test_a_refused_sample_does_not_affect_auto(
     shape_and_value: tuple[tuple[int, ...], int], place: int
 ) -> None:
-    """A sample that preprocessing or the model refuses is left out, wherever it stands."""
+    """A sample that fails in preprocessing or in the model is ignored, at any position."""
     refused = np.full(*shape_and_value, dtype=np.uint8)
     good = pictures(3)
     some = placed(Picky(0.0), "auto", lambda: [*good[:place], refused, *good[place:]])
@@ -97,7 +97,7 @@ def test_a_refused_sample_does_not_affect_auto(
 
 @pytest.mark.usefixtures("with_bfloat16")
 def test_auto_without_an_image_is_float32() -> None:
-    """Without samples the precision is float32."""
+    """Without sample images, the precision is float32."""
     encoder = placed(Fragile(0.0), precision="auto", samples=list)
     assert encoder.spec.precision == "fp32"
     assert "no image" in encoder.chosen
@@ -114,7 +114,7 @@ def test_auto_without_faster_instructions_decodes_no_image(
 
 @pytest.mark.parametrize(("n_images", "calls"), [(1, 1), (1000, 2)])
 def test_few_images_are_not_timed(n_images: int, calls: int) -> None:
-    """For few images the model is probed once, in the precision that encodes them."""
+    """For few images, the model is run once, in the precision that encodes them."""
     probed = []
 
     class Probed(Fragile):
@@ -128,7 +128,7 @@ def test_few_images_are_not_timed(n_images: int, calls: int) -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_openvino_returns_torchs_rows(precision: str) -> None:
-    """Rows of a convolutional network equal torch's, in batches of any size."""
+    """OpenVINO and torch give equal rows of a convolutional network, for any batch size."""
     import timm
 
     torch.manual_seed(0)
@@ -145,7 +145,7 @@ def test_openvino_returns_torchs_rows(precision: str) -> None:
 
 
 def test_openvino_returns_none_for_unsupported_models() -> None:
-    """A model with control flow that depends on values is not converted."""
+    """A model whose control flow depends on values is not converted."""
 
     class Odd(torch.nn.Module):
         def forward(self, batch: torch.Tensor) -> torch.Tensor:
@@ -157,7 +157,7 @@ def test_openvino_returns_none_for_unsupported_models() -> None:
 def test_convolutional_networks_are_converted_for_many_images(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The network is converted for many images only, and the rows are the same."""
+    """Only many images are worth a conversion. The rows stay the same."""
     monkeypatch.setattr(from_model, "WORTH_CONVERTING", 60.0)
     options = EncoderOptions(untrained=True, device="cpu", precision="fp32")
     few = open_encoder("timm:test_efficientnet", options, n_images=1)
@@ -169,7 +169,7 @@ def test_convolutional_networks_are_converted_for_many_images(
 
 
 def test_several_devices_return_the_rows_of_one(image_folder: Path, tmp_path: Path) -> None:
-    """Rows of several devices (here the CPU twice) are in order and equal those of one."""
+    """Several devices (here the CPU twice) return the same rows in the same order."""
     from clipfeat import embed, load
 
     keywords: dict[str, Any] = {"encoder": "spectrum", "resources": EmbedResources(batch_size=3)}

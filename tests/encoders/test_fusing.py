@@ -1,4 +1,4 @@
-"""Tests of fused transformers: equal rows, or no fusing."""
+"""Tests of fused transformers, which return equal rows or are not used."""
 
 import copy
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def clip(**options: Any) -> torch.nn.Module:
     ],
 )
 def test_rows_are_the_same(model: partial[torch.nn.Module], precision: str, bound: float) -> None:
-    """Rows of uint8 and of normalised images are equal, and the model is not changed."""
+    """Fusing keeps the rows of uint8 and of normalised images, and does not change the model."""
     plain = model()
     before = copy.deepcopy(plain.state_dict())
     forward = TorchForward(plain, CPU, precision, SIZE, *SCALING, fuse=True)
@@ -78,7 +78,7 @@ def test_rows_are_the_same(model: partial[torch.nn.Module], precision: str, boun
 
 
 class Standardised(torch.nn.Conv2d):
-    """Subclass of a convolution that does not multiply by its weights directly."""
+    """Convolution that standardises its weights before it multiplies by them."""
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Convolve with weights of zero mean."""
@@ -86,7 +86,7 @@ class Standardised(torch.nn.Conv2d):
 
 
 class Gated(torch.nn.Module):
-    """Two layers with known names and an additional step before the activation."""
+    """Module with layers of known names, but with an additional step before the activation."""
 
     def __init__(self, n: int) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ class Padded(torch.nn.Module):
 
 
 def test_layers_used_in_other_ways_are_not_packed() -> None:
-    """Attention with a mask, and a layer whose weights are read directly, are not packed."""
+    """Masked attention, and layers whose weights are read directly, are not packed."""
     model: Any = clip()
     model.transformer.resblocks[0].attn = Padded(model.transformer.resblocks[0].attn)
     packed: Any = fused(model, SIZE, *SCALING, DTYPE)
@@ -167,7 +167,7 @@ def test_layers_used_in_other_ways_are_not_packed() -> None:
 
 
 def test_an_activation_is_fused_only_after_its_layer() -> None:
-    """An MLP with known names but another data flow is not fused."""
+    """An MLP with known layer names but another data flow is not fused."""
     model = vit()
     blocks: Any = model.blocks
     blocks[0].mlp = Gated(blocks[0].mlp.fc1.in_features).requires_grad_(False)
@@ -177,7 +177,7 @@ def test_an_activation_is_fused_only_after_its_layer() -> None:
 
 
 def test_a_changed_result_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fused model with other rows, or a missing operator, is not used."""
+    """Fusing is dropped if rows change or an operator is missing."""
     assert fused(vit(act_layer="quick_gelu"), SIZE, *SCALING, DTYPE) is not None
     monkeypatch.setattr(fusing, "QUICK", 1.0)
     assert fused(vit(act_layer="quick_gelu"), SIZE, *SCALING, DTYPE) is None

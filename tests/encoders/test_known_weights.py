@@ -1,4 +1,4 @@
-"""Files of weights that are given once and found again."""
+"""Tests of the cache that remembers the paths of weights files."""
 
 import os
 from pathlib import Path
@@ -32,7 +32,7 @@ def weights(tmp_path: Path) -> Path:
 
 
 def test_a_note_leads_to_the_file_until_it_changes(tmp_path: Path) -> None:
-    """A file that was changed, moved or never noted is not found."""
+    """A file is found until it is changed or moved."""
     file = tmp_path / "weights.pt"
     file.write_bytes(b"weights")
     assert remembered_weights(DIGEST) is None
@@ -47,7 +47,7 @@ def test_a_note_leads_to_the_file_until_it_changes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("note", [b"", b"[]", b'{"path": 3, "stat": []}', b"\xff", b"{}"])
 def test_a_damaged_note_is_ignored(note: bytes) -> None:
-    """The cache of this user may be damaged too."""
+    """A damaged entry of the cache is ignored."""
     (user_cache() / "weights").mkdir(parents=True)
     (user_cache() / "weights" / f"{DIGEST}.json").write_bytes(note)
     assert remembered_weights(DIGEST) is None
@@ -55,7 +55,7 @@ def test_a_damaged_note_is_ignored(note: bytes) -> None:
 
 @pytest.mark.parametrize("digest", ["", "../../x", "A" * 32, "/etc/passwd"])
 def test_a_digest_from_a_file_cannot_leave_the_cache(digest: str, tmp_path: Path) -> None:
-    """A spec may come from a stranger's file."""
+    """A digest that is not a hash, as in a hostile file, is never used as a path."""
     (tmp_path / "x").touch()
     remember_weights(digest, tmp_path / "x")
     assert remembered_weights(digest) is None
@@ -63,7 +63,7 @@ def test_a_digest_from_a_file_cannot_leave_the_cache(digest: str, tmp_path: Path
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
-    """The next prediction asks for the file again."""
+    """If the cache cannot be written, the next prediction asks for the file again."""
     (tmp_path / "cache").touch()
     remember_weights(DIGEST, tmp_path / "cache")
     assert remembered_weights(DIGEST) is None
@@ -72,7 +72,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
 def test_prediction_finds_the_weights_of_two_sizes(
     image_folder: Path, tmp_path: Path, weights: Path
 ) -> None:
-    """Neither file carries the path. On another machine, the error asks for the file by name."""
+    """Weights are found without a stored path. On another machine, the error asks for them."""
     outputs = [tmp_path / f"{size}.h5" for size in (160, 224)]
     for size, out in zip((160, 224), outputs, strict=True):
         options = EncoderOptions(weights=weights, image_size=size, device="cpu", precision="fp32")

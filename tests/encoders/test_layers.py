@@ -29,7 +29,7 @@ def opened(name: str, **options: Any) -> Encoder:
 
 
 def unwrapped(encoder: Encoder) -> Any:
-    """Return the library's model inside an encoder."""
+    """Return the library's model that an encoder wraps."""
     forward: Any = encoder.forward
     return forward.model.model
 
@@ -41,7 +41,7 @@ def normalised(encoder: Encoder) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_some_layers_are_a_slice_of_all(name: str) -> None:
-    """An encoder of some layers returns these columns of all, and has the narrowed spec."""
+    """Selected layers give the same columns as all layers, and the narrowed spec."""
     plain, every = opened(name), opened(name, layers="all", pool="mean+std")
     some = opened(name, layers="1,last", pool="std")
     row = every.encode_images([picture()])
@@ -65,7 +65,7 @@ def test_some_layers_are_a_slice_of_all(name: str) -> None:
     ],
 )
 def test_pools_equal_those_of_the_modules_output(name: str, module: str) -> None:
-    """Mean, deviation, maximum and class token equal those of the output in a hook."""
+    """Each pool equals the same statistic of the layer output that a hook records."""
     tokens = name != "timm:test_efficientnet"
     number = "1" if tokens else parse_number(name, module)
     encoder = opened(name, layers=number, pool="cls+mean+std+max" if tokens else "mean+std+max")
@@ -93,7 +93,7 @@ def test_pools_equal_those_of_the_modules_output(name: str, module: str) -> None
 def test_norm_and_class_tokens_equal_a_computation_by_hand(
     name: str, norm: str, blocks: str
 ) -> None:
-    """``norm`` pools the final tokens after the norm. ``all/cls`` has every block's class token."""
+    """``norm`` pools the tokens after the norm, and ``all/cls`` takes all class tokens."""
     encoder = opened(name, layers="all/cls,norm/cls+mean+std")
     model = unwrapped(encoder)
     with torch.no_grad():  # with the initial weight and bias, a missing factor would not show
@@ -123,7 +123,7 @@ def test_norm_and_class_tokens_equal_a_computation_by_hand(
     "name", ["timm:vit_small_patch16_dinov3", "open_clip:ViT-B-32-SigLIP2-256"]
 )
 def test_norm_of_other_transformers(name: str) -> None:
-    """Mean of the patches after the norm equals that of the output of the norm in a hook."""
+    """``norm/mean`` equals the patch mean of the norm's output in a hook."""
     encoder = opened(name, layers="norm/mean")
     model = unwrapped(encoder)
     trunk = getattr(model, "trunk", model)
@@ -142,7 +142,7 @@ def parse_number(name: str, module: str) -> str:
 
 
 def test_names_become_numbers() -> None:
-    """A layer can be given by the library's name, and the spec has its number."""
+    """A layer can be given by the library's name. The spec stores its number."""
     spec = opened("timm:test_vit", layers="blocks.0").spec
     assert spec.layer == "0/cls"
     assert spec.widths == ()

@@ -111,7 +111,7 @@ def _push(
     if any(spec.untrained for spec in loaded.specs):
         raise UsageError(
             f"{model} uses an encoder with random weights, so it cannot be pushed. Fit the model "
-            "on features of pretrained weights"
+            "on features from pretrained weights"
         )
     path = Path(model)
     with _hub_errors(f"pushing to {repository}"), tempfile.TemporaryDirectory() as temporary:

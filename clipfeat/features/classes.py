@@ -56,9 +56,9 @@ PAIRS = frozenset(
 """Pairs of words with an established order: the negative class, then the positive class."""
 
 MAX_DIGITS = 1000
-"""Longer numbers are sorted like text."""
+"""Maximum number of digits. Longer numbers are sorted like text."""
 MAX_WORD = 60
-"""Longer sequences of letters are not split into words."""
+"""Maximum number of letters. Longer sequences of letters are not split into words."""
 
 _SIGNS = dict.fromkeys(GENERATED, 1) | dict.fromkeys(PHOTOGRAPHS, -1)
 _SIGNS |= {f"{word}s": sign for word, sign in _SIGNS.items() if not word.endswith("s")}

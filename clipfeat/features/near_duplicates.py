@@ -157,7 +157,7 @@ def _content_columns(features: "FeatureSet") -> NDArray[np.float32]:
     if not trained:
         raise DataError(
             "near duplicates can be found only in features of an encoder with trained weights. "
-            "Pass features of another encoder"
+            "Pass features of such an encoder"
         )
     return np.hstack(trained)
 

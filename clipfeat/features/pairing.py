@@ -73,7 +73,7 @@ def pair_names(names: Sequence[str], paths: Sequence[str], table: str) -> list[i
     Raises
     ------
     DataError
-        If several images have a name. The message lists them.
+        If a name matches several images. The message shows two of them.
 
     Examples
     --------

@@ -128,8 +128,8 @@ def records_of_arrays(
     ------
     DataError
         If there is no array of images, or several for one part. If the images have a dtype or a
-        shape that `clipfeat.images.pixel_arrays` does not list. If the labels or groups are not
-        one value for each image. If two arrays give the same column.
+        shape that `clipfeat.images.pixel_arrays` does not list. If an array of labels or groups
+        does not have one value for each image. If two arrays give the same column.
 
     Warns
     -----

@@ -7,9 +7,8 @@ label *real* or *fake*, and the columns ``generator`` and ``category``. `clipfea
 recognises them. Files such as ``labels.csv`` and the ``metadata.json`` of DFDC replace the labels
 of folders. See `clipfeat.images.label_files`.
 
-The name of a folder for a part of an official split, such as ``train``, ``val`` or ``test``, is the
-value of the column ``split``, and never the label. See
-`clipfeat.features.official_parts.PART_NAMES`.
+A folder named after a part of an official split, such as ``train``, ``val`` or ``test``, sets the
+column ``split``, and never the label. See `clipfeat.features.official_parts.PART_NAMES`.
 """
 
 import errno

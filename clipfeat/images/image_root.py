@@ -105,7 +105,7 @@ def root_of_table(
     if image_root is not None and chosen is not first:
         warnings.warn(
             f"--image-root {image_root} contains none of the relative paths of {spec}, so they are "
-            f"relative to {chosen.root}",
+            f"looked up in {chosen.root}",
             ClipfeatWarning,
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""Files inside a folder of images or videos that give their labels.
+"""Files in a folder that give the labels of its images and videos.
 
 ``labels.csv``, ``labels.tsv``
     A table with columns of paths and labels, as in the shards of NTIRE. It labels the images of its
@@ -79,7 +79,7 @@ class Labelled:
     Parameters
     ----------
     records : list of ImageRecord
-        The records, in the same order.
+        All records, in the given order.
     used : list of LabelFile
         The files that name at least one image.
     notes : tuple of str
@@ -93,12 +93,12 @@ class Labelled:
 
 @dataclass(frozen=True)
 class NamedRecords:
-    """Records that one file of labels names.
+    """Records that were labelled by one file of labels.
 
     Parameters
     ----------
     records : list of ImageRecord
-        The records, in the same order.
+        The records below the folder of the file, in the given order.
     keeps_others : bool
         Whether images that the file does not name keep their own label.
     """
@@ -286,5 +286,5 @@ LABEL_FILES: Mapping[str, Reader] = {
     "metadata.json": _of_metadata,
     "list_of_testing_videos.txt": _of_test_list,
 }
-"""The function that labels records by a file of each name. It returns None if the file does not
-apply."""
+"""For each file name, the function that labels records. It returns None if the file does not apply.
+"""

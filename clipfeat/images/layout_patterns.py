@@ -45,11 +45,11 @@ class Part:
     least, most : int
         Smallest and largest number of folders that the part matches.
     column : str
-        Column of the folders' names. Empty if they give none.
+        Column for the folders' names. Empty if there is none.
     kind : str
         Key in `KINDS`. Empty if any name matches.
     name : pattern, optional
-        Form of the folder's name. Its groups give columns.
+        Regular expression for the folder's name. Its named groups become columns.
     """
 
     least: int = 1

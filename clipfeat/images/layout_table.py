@@ -60,7 +60,7 @@ class Reading:
 
     @property
     def n_known(self) -> int:
-        """Number of generators that are known, minus the number that are known categories."""
+        """Number of names that are known generators, minus those that are known categories."""
         names = self.names(GENERATOR)
         categories = sum(name.lower() in PROGAN_CATEGORIES for name in names)
         return sum(map(is_generator, names)) - categories

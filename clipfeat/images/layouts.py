@@ -232,7 +232,7 @@ def _best(distinct: Sequence[Folders]) -> Reading | None:
 
 
 def _preference(candidate: tuple[int, Reading]) -> tuple[int, bool, int]:
-    """Prefer many known generators, then several generators, then few folders above them."""
+    """Return a key that prefers known generators, then several generators, then short sets."""
     depth, reading = candidate
     return reading.n_known, len(reading.names(GENERATOR)) > 1, -depth
 
@@ -252,7 +252,7 @@ def _with_class_names(row: Layout) -> list[Layout]:
 
 
 def _read(layout: Layout, distinct: Sequence[Folders], depth: int) -> Reading | None:
-    """Read all paths by a layout. Return None if one does not match, or if a condition fails."""
+    """Match all paths with a layout. Return None if one does not match, or a condition fails."""
     patterns = [(REAL, one) for one in layout.real] + [(FAKE, one) for one in layout.fake]
     reserved = frozenset[str]().union(*(words_of(pattern) for _, pattern in patterns))
     labels, found = [], []

@@ -149,7 +149,7 @@ def _listed_path(folder: ImageRoot, text: str) -> str:
 
 
 class _WrittenPaths:
-    """Iterable of the paths in a table, with and without outer spaces. Few are repeated.
+    """Iterable of the paths in a table, with and without outer spaces, with few repetitions.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
-"""Functions of paths in archives and tables, without path objects.
+"""Functions for paths in archives and tables, which are text and not path objects.
 
-Creating a path object takes about ten times as long, which matters for millions of names.
+Creating a path object takes about ten times as long as these functions, which matters for millions
+of names.
 """
 
 import os

@@ -78,7 +78,7 @@ class Reader(ABC):
         return [reader.stat() for reader in readers]
 
     def absolute(self) -> Self:
-        """Return an equivalent reader that is valid in any current directory."""
+        """Return an equivalent reader that does not depend on the current directory."""
         return self
 
 

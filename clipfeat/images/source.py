@@ -296,7 +296,7 @@ def relabel(
 ) -> ImageRecord:
     """Return a record with the label and other values of a table's row.
 
-    The label replaces that of the record even if it is empty. An empty group does not.
+    The label replaces that of the record even if it is empty. An empty group is ignored.
 
     Raises
     ------

@@ -68,7 +68,7 @@ class MergedLabels:
 
     @property
     def contested(self) -> dict[str, Mapping[str, str]]:
-        """Labels by annotator of each path for which two labels have the most votes."""
+        """Labels by annotator of each path without a single most frequent label."""
         return {
             path: by for path, by in self.disputed.items() if not majority_label([*by.values()])
         }
@@ -79,7 +79,7 @@ class MergedLabels:
         return sorted({name for labels in self.given.values() for name in labels})
 
     def agreements(self) -> list[Agreement]:
-        """Measure the agreement of each pair of people who labelled a common image."""
+        """Measure the agreement of each pair of people who labelled at least one common image."""
         pairs = (self._agreement(pair) for pair in combinations(self.annotators, 2))
         return [one for one in pairs if one.n_images]
 

@@ -36,7 +36,8 @@ def is_text(query: Any) -> bool:
     suffix = Path(query).suffix.lower()
     if suffix in SUFFIXES or plugin_format(suffix) or ("/" in query and " " not in query):
         raise UsageError(
-            f"no file {query!r}. Correct the path, or pass --text to search for these words"
+            f"there is no file {query!r}. Correct the path, or pass --text to search for these "
+            "words"
         )
     return True
 

@@ -111,14 +111,14 @@ def open_finder(
         raise unknown_name("choice for images without a face", without, NO_FACE)
     if not (math.isfinite(margin) and margin >= 0):
         raise UsageError(
-            "the margin around a face must be a share of its size, 0 or more, got "
+            "the margin around a face is a share of its size and must be 0 or more, got "
             f"{margin!r}. Pass for example 0.3"
         )
     kind, data = _kind_and_weights(detector, weights)
     if mode == "aligned" and not kind.has_landmarks:
         raise UsageError(
             f"the mode {mode!r} needs the landmarks of a face, but the detector {kind.name} finds "
-            "none. Run: pip install 'clipfeat[faces]', and choose the detector mtcnn"
+            "none. Run: pip install 'clipfeat[faces]', then pass --face-detector mtcnn"
         )
     parts = [mode, f"margin={float(margin) + 0.0!r}", f"{kind.name}:{kind.version}"]
     if data:

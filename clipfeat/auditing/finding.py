@@ -23,7 +23,7 @@ class Finding:
     sentence : str
         Description of the finding.
     numbers : mapping of str to float
-        Numbers behind the finding, by name.
+        Numbers of the finding by name, such as ``"auc"``.
     rows : sequence of mapping of str to str or number
         The images that the finding is about, each with its ``path`` and further details.
     """

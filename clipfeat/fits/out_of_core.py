@@ -61,7 +61,7 @@ class DataAccess:
     def n_threads(self, resources: FitResources) -> int | None:
         """Choose the number of threads of a fit.
 
-        On Ray, the number is `resources.n_jobs`, and None means the default of a Ray task.
+        On Ray, the number is `resources.n_jobs`. If that is None, each Ray task uses one thread.
         """
         if resources.engine != "local":
             return resources.n_jobs

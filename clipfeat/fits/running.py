@@ -2,7 +2,7 @@
 
 A cell is one classifier that is fitted and scored on one split. A trial is a list of splits, such
 as the folds of one cross-validation. By default, the cells run in this process. Boosted trees are
-fitted side by side, with one thread each. The other cells run one after the other with all threads.
+fitted side by side and share the threads. The other cells run one after the other with all threads.
 With a time limit, the cells run in a child process. On a Ray cluster, they run in parallel.
 """
 
@@ -77,13 +77,13 @@ def run_cells(
     options : FitOptions
         Options of all cells.
     resources : FitResources
-        Threads of each cell, and the time limit for all cells of one entry, which is a classifier
-        on the features of one encoder. With a time limit, the cells run in a child process, which
-        is stopped after the limit. `executor` decides whether the cells run on Ray.
+        Threads of each cell, and the time limit. All cells of an entry share the limit. An entry is
+        a classifier on the features of one encoder. With a time limit, the cells run in a child
+        process, which is stopped after the limit. `executor` decides whether the cells run on Ray.
     out_of_fold : bool
         Also predict the training rows of each cell out of fold.
     together : bool
-        Apply the time limit to all entries together, instead of to each entry.
+        Apply one time limit to all entries together, instead of one to each entry.
     cache : Path, optional
         Folder for finished cells. None does not cache them.
     executor : callable, optional
@@ -240,10 +240,12 @@ def cell_runner(
 
     Parameters
     ----------
-    data, n_classes, options, out_of_fold, time_limit, together, cache, run
+    data, n_classes, options, out_of_fold, together, cache, run
         As in `run_cells`.
     n_jobs : int
         Number of threads.
+    time_limit : float, optional
+        Time limit in seconds. See `run_cells`.
 
     Yields
     ------

@@ -68,7 +68,7 @@ def remarks(run: Benchmark, board: Leaderboard, audit: "Audit | None" = None) ->
 def model_remarks(model: Model) -> list[str]:
     """Write the remarks on a model.
 
-    They cover the positive class, vote weights, gain, calibration, parameters, threshold,
+    The remarks cover the positive class, vote weights, gain, calibration, parameters, threshold,
     adaptation and abstention.
 
     Raises

@@ -26,7 +26,8 @@ def build(
     name : str
         Name of a classifier, or of a projection and a classifier, such as ``"triplet+svm"``.
     options : FitOptions
-        Options. `tune`, `threshold` and `max_fpr` are ignored, because the caller applies them.
+        Options. `tune`, `threshold`, `max_fpr`, `abstain` and `positive` are ignored, because the
+        caller applies them.
     random_state : int
         Random seed of the classifier, the folds and the sampling.
     n_jobs : int

@@ -19,7 +19,7 @@ THRESHOLDS = ("accuracy", "balanced_accuracy")
 _DECISIONS = ("threshold", "max_fpr", "abstain", "positive")
 """Options that do not change the probabilities of a fit."""
 _FIRST = ("balance", "calibrate", "bag", "tune", "threshold", "max_fpr", "accelerate")
-"""Options of version 0.1."""
+"""Options that existed in version 0.1."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,12 @@ class FitOptions:
         This option needs exactly two classes, and cannot be combined with `threshold`.
     abstain : float, optional
         Level of the prediction sets, in (0, 1). An image is marked as unsure if its prediction set
-        does not consist of exactly the predicted class. For each class, at most this share of the
-        new images from the distribution of the training images have a prediction set without their
-        class, on average over training sets. See `clipfeat.model.abstention` for the guarantee. A
-        level of 0.05 needs 19 images of each class. This option needs twice as many in the
-        same cases as `max_fpr`. `clipfeat.benchmark` does not use this option.
+        does not consist of exactly the predicted class. For each class, at most this share of its
+        new images have a prediction set without the class. This holds on average over training
+        sets, if new images have the same distribution as the training images. See
+        `clipfeat.model.abstention` for the guarantee. A level of 0.05 needs 19 images of each
+        class. This option needs twice as many in the same cases as `max_fpr`. `clipfeat.benchmark`
+        raises an error if this option is set.
     accelerate : bool
         Fit with scikit-learn-intelex or on a GPU, if either is available.
     positive : str, optional

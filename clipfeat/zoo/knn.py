@@ -18,7 +18,7 @@ from clipfeat.zoo.size import LARGE, warn_of_size
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Make a pipeline that scales, L2-normalises and finds the 25 nearest neighbours.
+    """Make a pipeline that scales and L2-normalises rows, and finds their 25 nearest neighbours.
 
     The neighbours vote for their classes, weighted by inverse distance.
     """

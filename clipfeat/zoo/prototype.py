@@ -18,7 +18,7 @@ from clipfeat.zoo.scaling import make_scaler
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Make a pipeline that scales, L2-normalises and finds the nearest class mean."""
+    """Make a pipeline that scales and L2-normalises rows, and finds their nearest class mean."""
     prototype = PrototypeClassifier(random_state=random_state)
     return make_pipeline(make_scaler(options.scale), Normalizer(), prototype)
 

@@ -55,7 +55,7 @@ class Notice:
     numbers : str
         Numbers of the finding, as text.
     rows : sequence of str
-        The first images concerned.
+        The first images that the finding is about.
     more : int
         Number of images that are not listed.
     """

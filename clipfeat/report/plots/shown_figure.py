@@ -1,6 +1,6 @@
 """A figure that notebooks show as a picture.
 
-A notebook shows figures of pyplot only, and pyplot keeps every figure in memory.
+By default, a notebook shows only the figures of pyplot, which keeps every figure in memory.
 """
 
 import io

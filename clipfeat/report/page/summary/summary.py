@@ -37,7 +37,7 @@ class Summary:
     matrix : ConfusionTable or None
         Confusion matrix of the best entry.
     source : sequence of str
-        Encoders, protocol and data, for a picture of this screen.
+        Encoders, protocol, data fingerprint and seed, which identify the run in a screenshot.
     """
 
     question: str

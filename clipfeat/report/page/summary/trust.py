@@ -42,7 +42,7 @@ class Trust:
     Parameters
     ----------
     level : str
-        The most severe level of the lines.
+        ``"leak"`` or ``"warning"``, whichever is the most severe level of the lines, else `CLEAR`.
     headline : str
         Summary in one sentence.
     lines : sequence of TrustLine

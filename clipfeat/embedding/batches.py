@@ -96,7 +96,7 @@ class RetryingEncoder:
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        """Count this thread as a user of the memory while the context lasts."""
+        """Count this thread as one that encodes, until the block ends."""
         with self._changed:
             self._n_running += 1
         try:

@@ -43,7 +43,7 @@ class EmbedReport:
     chosen : str
         The precision that ``"auto"`` chose, with the reason. Empty if the precision was given.
     faceless : int
-        Number of images that were encoded whole because no face was detected.
+        Number of images that were encoded as a whole, because no face was detected in them.
     skipped : mapping of str to int
         Number of files of the source that are not images, by kind, such as ``".heic"``.
     root : str

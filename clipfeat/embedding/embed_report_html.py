@@ -11,7 +11,7 @@ MAX_LABELS, MAX_FAILURES = 12, 5
 
 
 def embed_report_html(report: "EmbedReport") -> str:
-    """Show the labels, the numbers of images by outcome, and the failures."""
+    """Return a card with the labels, the number of images by outcome, and the failures."""
     counts = report.progress
     most = max(report.labels.values(), default=0) or 1
     rows: list[list[Cell]] = [

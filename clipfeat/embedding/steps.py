@@ -24,7 +24,8 @@ def _compress(file_format: str, quality: int | Sequence[int]) -> Transform:
     is_range = isinstance(limits, Sequence) and [type(limit) for limit in limits] == [int, int]
     if not is_range or not 1 <= limits[0] <= limits[1] <= 100:
         raise ValueError(
-            f"quality must be a whole number from 1 to 100, or a list of two, got {quality!r}"
+            "quality must be a whole number from 1 to 100, or a list of two such numbers, got "
+            f"{quality!r}"
         )
     low, high = limits
 

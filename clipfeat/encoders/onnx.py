@@ -184,7 +184,8 @@ def _read_arguments(path: Path, arguments: Mapping[str, object]) -> _OnnxArgumen
         ) from error
     if not 0 < values["crop_pct"] <= 1:
         raise UsageError(
-            f"--encoder-arg crop_pct is {values['crop_pct']}. Set it above 0 and to at most 1."
+            f"--encoder-arg crop_pct must be above 0 and at most 1, got {values['crop_pct']}. "
+            "Correct the value."
         )
     if not all(abs(m) <= 1 for m in values["mean"]) or not all(0 < s <= 1 for s in values["std"]):
         raise UsageError(

@@ -68,7 +68,7 @@ def encode_texts(
     if weights_digest(model.visual) != spec.weights:
         raise FingerprintError(
             f"the weights of the image tower of {spec.name} are not those that computed the "
-            "features. Pass the file of weights that was used to embed the images with --weights"
+            "features. With --weights, pass the file of weights that was used to embed the images"
         )
     with explain_missing(spec.name, f"the vocabulary of {architecture}"):
         tokenize = open_clip.get_tokenizer(architecture)

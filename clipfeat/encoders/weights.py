@@ -115,12 +115,12 @@ def explain_missing(name: str, wanted: str) -> Iterator[None]:
 
 @contextmanager
 def explain_misfit(name: str, weights: str | Path) -> Iterator[None]:
-    """Context manager for code that loads a file of weights. The file is checked first.
+    """Check a file of weights, and convert errors of the block that loads it to a WeightsError.
 
     Raises
     ------
     WeightsError
-        If the check fails, or if the code raises an exception that is not a `ClipfeatError`.
+        If the check fails, or if the block raises an exception that is not a `ClipfeatError`.
     """
     try:
         check_weight_file(weights)

@@ -65,7 +65,7 @@ def current_rows(stored: Stored, names: Sequence[str]) -> Iterator[Row]:
 def as_stored(
     stored: Stored, rows: Sequence[Row]
 ) -> Iterator[tuple[list[Row], NDArray[np.floating]]]:
-    """Complete rows whose keys are stored with the stored sizes, formats and features.
+    """Add the stored sizes, formats and features to rows whose keys are in the feature file.
 
     Each file is read once, from the newest to the oldest. Rows are yielded in the order in which
     their keys are found.

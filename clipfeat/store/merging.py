@@ -53,7 +53,7 @@ MOST_SUPERSEDED = 0.2
 
 
 def is_sharded(target: Path, stored: Stored) -> bool:
-    """Return whether to store a feature file as shards: it is remote, large, or has shards."""
+    """Return whether to store a feature file as shards, because it is remote, large or sharded."""
     return (
         is_remote(target)
         or newest_generation(target) is not None

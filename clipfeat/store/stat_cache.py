@@ -2,8 +2,8 @@
 
 As in the index of git, a file is unchanged if its path and its status have not changed since the
 last run. See `clipfeat.system.file_stats`. A file that changed less than two seconds before the
-cache was written is read again. If the clock is coarse, such a file may change once more and keep
-the same times. If the cache is missing or damaged, all files are read.
+cache was written is read again. With a coarse clock, such a file may have changed once more without
+a change of its times. If the cache is missing or damaged, all files are read.
 """
 
 import time

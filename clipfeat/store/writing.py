@@ -50,8 +50,8 @@ COMMIT_SECONDS = 10.0
 MOST_PARTS = 256
 VISIBLE_AFTER = 10.0
 SETTLED, FROM_BEFORE = b"\1", b"\0"
-"""Last byte of the index entry of a path. It tells whether this writer committed or confirmed the
-row, or the row is from before."""
+"""Last byte of the index entry of a path. SETTLED: this writer has committed or confirmed the row.
+FROM_BEFORE: the row is from an earlier run."""
 
 NO_ROW = bytes(MARK_BYTES + 1)
 """Index entry of a path whose row was superseded by a failure."""
@@ -159,7 +159,10 @@ class FeatureWriter:
         return is_current
 
     def settled_key(self, path: str) -> bytes | None:
-        """Return the key of a row that this writer committed or confirmed, if there is one."""
+        """Return the key of a path's row, or None if this writer has not settled the row.
+
+        A row is settled if this writer has committed or confirmed it.
+        """
         value = self._marks.get(path_digest(path))
         return value[:KEY_BYTES] if value and value.endswith(SETTLED) else None
 
@@ -178,7 +181,7 @@ class FeatureWriter:
         return self._marks.get(path_digest(path)) not in (None, NO_ROW)
 
     def read_paths(self) -> set[str]:
-        """Commit, and read the paths of all committed rows."""
+        """Commit the appended rows, and read the paths of all committed rows."""
         self.commit()
         if not is_there(self.path):
             return set()

@@ -133,8 +133,8 @@ def replacing(path: Path) -> Iterator[Path]:
 def check_links(folder: Path, subfolders: Collection[str] = ()) -> None:
     """Check that no file of a folder of outputs is a link that leads outside the folder.
 
-    If an output has the name of a link, writing it replaces the file that the link leads to. The
-    folder may come from a stranger, who may have chosen any file of this computer.
+    If an output has the name of a link, writing it replaces the file that the link leads to. A
+    folder that comes from a stranger may have links to any file of this computer.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def check_links(folder: Path, subfolders: Collection[str] = ()) -> None:
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
                 raise OutputExistsError(
                     f"{path} is a link that leads outside the folder {folder}. Remove the link, or "
-                    "choose another folder (-o)"
+                    "choose another folder with -o"
                 )
 
 

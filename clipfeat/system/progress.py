@@ -88,7 +88,7 @@ class PhaseClock:
         self._n_before = 0
 
     def __call__(self, phase: Phase) -> None:
-        """Note a state, and pass it on."""
+        """Record a state, and pass it on."""
         if not self.is_in(phase.name):
             self.stop()
             self._begun, self._n_before = time.monotonic(), phase.done

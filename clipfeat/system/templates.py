@@ -1,7 +1,7 @@
 """Jinja environments for the package's templates.
 
-Values are escaped unless a template marks them as safe. Control characters are escaped as well as
-HTML, for example marks that change the direction of text.
+Values are escaped unless a template marks them as safe. Control characters, such as marks that
+change the direction of text, are escaped, too.
 """
 
 from typing import TYPE_CHECKING

@@ -30,7 +30,7 @@ class Access:
     Parameters
     ----------
     token : str, optional
-        The token that each request must have. None requires no token.
+        The token that each request must have. If None, requests need no token.
     hosts : frozenset of str
         Names of this server besides ``localhost``, the name of the machine and all addresses. A
         name may have a port.
@@ -128,7 +128,10 @@ class AccessMiddleware:
             if refusal is not None:
                 return refusal
         if scope["method"] not in SAFE_METHODS and not self.access.is_own_page(headers):
-            return _answer(headers, 403, "the request comes from a page of another origin")
+            return _answer(
+                headers, 403, "the request comes from a page of another origin. Send it from a "
+                "page of this server",
+            )  # fmt: skip
         return None
 
     def _token_refusal(self, scope: Scope, headers: Headers) -> Response | None:

@@ -84,7 +84,7 @@ def add_static(application: FastAPI, name: str, package: str, folder: str = "sta
     application : FastAPI
         The application.
     name : str
-        NAME in the URL.
+        Value of NAME in the URL.
     package, folder : str
         The package, and its folder of static files.
     """

@@ -126,7 +126,11 @@ def test_views_are_read_from_a_file(tmp_path: Path, suffix: str) -> None:
             "RandomHorizontalFlip of a view does",
         ),
         ('{"a": [{"JPEG": {"quality": 0}}]}', UsageError, "1 to 100"),
-        ('{"a": [{"JPEG": {"quality": [10.5, 20]}}]}', UsageError, "1 to 100, or a list of two"),
+        (
+            '{"a": [{"JPEG": {"quality": [10.5, 20]}}]}',
+            UsageError,
+            "1 to 100, or a list of two such",
+        ),
         ('{"a": [{"Cover": {"box": [0.5, 0, 0.5, 1]}}]}', UsageError, "left, top, right"),
         ('{"a": ["InterpolationMode"]}', UnknownNameError, "InterpolationMode"),
         ('{"a#b": []}', UsageError, "contains #"),

@@ -146,7 +146,7 @@ def test_a_file_of_any_size_needs_an_image_size(tmp_path: Path) -> None:
         ({}, {"arguments": {"mean": "x", "std": 0.5}}, UsageError, "invalid preprocessing"),
         ({}, {"arguments": SCALING | {"scale": 2}}, UsageError, "no --encoder-arg scale .it takes"),
         ({}, {"arguments": SCALING | {"crop_mode": "top"}}, UsageError, "center or squash"),
-        ({}, {"arguments": SCALING | {"crop_pct": 0}}, UsageError, "crop_pct is 0.0"),
+        ({}, {"arguments": SCALING | {"crop_pct": 0}}, UsageError, "crop_pct must be above 0"),
         ({}, {"arguments": SCALING | {"interpolation": "x"}}, UsageError, "invalid preprocessing"),
         ({}, {"arguments": SCALING | {"layout": "NHWC"}}, UsageError, "in the layout NHWC"),
         ({}, {"precision": "bf16"}, UsageError, "runs in fp32. Leave --precision bf16"),

@@ -10,6 +10,7 @@ from clipfeat.browsing.thumbnails import BrowseThumbnails
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import FeatureSet
 from clipfeat.labelling.label_session import LabelSession, user_name
+from clipfeat.system.escaping import terminal_text
 from clipfeat.system.user_cache import user_cache
 
 
@@ -46,7 +47,8 @@ def open_session(
     thumbnails = BrowseThumbnails(data, ThumbnailCache(cache / "thumbnails"))
     labels = None
     if label_file is not None:
-        labels = LabelSession(data.features, label_file, annotator or user_name())
+        name = terminal_text(data.title)
+        labels = LabelSession(data.features, label_file, annotator or user_name(), name=name)
     session = BrowseSession(data, thumbnails, benchmark, cache / "maps", labels)
     session.prepare()
     return session

@@ -1,12 +1,17 @@
 """``clipfeat app``. The module is not named ``app`` because `clipfeat.cli.app` is the Typer app."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clipfeat.cli import option_types as options
 from clipfeat.cli import web_options as web
 from clipfeat.cli.exits import print_error_line, print_line, reports_errors
 from clipfeat.errors import ClipfeatError
+
+if TYPE_CHECKING:
+    from clipfeat.features import FeatureSet
 
 
 @reports_errors
@@ -53,7 +58,7 @@ def browse(
     with bind(host, port) as listener:
         token = token_for(listener, token)
         data, _ = apply_label_tables(load(*files), labels)
-        file = label_file if label_file is not None else _label_file(files[0])
+        file = label_file if label_file is not None else _label_file(files, data)
         session = open_session(data, files, run, images or [], label_file=file, annotator=annotator)
         application = create_browse_application(session, Access(token, frozenset(allow_host or ())))
         address = address_of(listener, token)
@@ -65,16 +70,18 @@ def browse(
         serve(application, listener, announce)
 
 
-def _label_file(features: Path) -> Path | None:
+def _label_file(files: Sequence[Path], features: "FeatureSet") -> Path | None:
     """Return the file of decisions beside a feature file, or None if labels cannot be saved there.
 
     The reason is printed.
     """
+    from clipfeat.labelling.decided_images import check_shared_label_file
     from clipfeat.labelling.label_log import check_label_file, labels_beside
 
     try:
-        file = labels_beside(features)
+        file = labels_beside(files[0])
         check_label_file(file)
+        check_shared_label_file(file, features, files)
     except ClipfeatError as error:
         print_error_line(f"labelling is switched off: {error}")
         return None

@@ -72,6 +72,7 @@ def next_images(
 def _labels_of(features: Path, data: "FeatureSet") -> list[Path]:
     """Return the file of decisions beside a feature file, if it has decisions about its images."""
     from clipfeat.errors import RefusedFileError
+    from clipfeat.labelling.decided_images import DecidedImages
     from clipfeat.labelling.label_log import labels_beside, read_decisions
     from clipfeat.system.locations import is_remote
 
@@ -79,8 +80,8 @@ def _labels_of(features: Path, data: "FeatureSet") -> list[Path]:
         return []
     file = labels_beside(features)
     try:
-        decided = {one.path for one in read_decisions(file)}
-        return [] if decided.isdisjoint(data.files.tolist()) else [file]
+        is_about_images = any(map(DecidedImages(data).has, read_decisions(file)))
+        return [file] if is_about_images else []
     except RefusedFileError:
         print_error_line(f"{file} is not a file of decisions. Pass it with --labels to use it")
         return []

@@ -4,7 +4,6 @@ A view is an augmented copy of an image, such as a flipped one. A picture is an 
 gets its own row: a whole image, a view of it or a face in it.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from clipfeat.errors import ClipfeatError, EncodingError, ImageError
 from clipfeat.features import Failure
 from clipfeat.images.decode import RGB, Decoded
 from clipfeat.images.faces.finder import FaceFinder
-from clipfeat.images.record import FACE, FACELESS, ImageRecord, frame_key, image_key
+from clipfeat.images.record import FACE, FACELESS, ImageRecord, face_key, frame_key, image_key
 from clipfeat.store.format import Row
 from clipfeat.system.stopwatch import Stopwatch
 
@@ -185,7 +184,7 @@ def _face_row(row: Row, face: str) -> Row:
     return replace(
         row,
         path=f"{row.path}{FACE}{face}",
-        key=hashlib.blake2b(row.key + b"face " + face.encode(), digest_size=16).digest(),
+        key=face_key(row.key, face),
         group=row.group or row.path,
         columns=tuple(sorted(columns.items())),
     )

@@ -1,9 +1,16 @@
 """Decisions: the labels that people gave to images, in the order in which they gave them.
 
 A table of decisions has the columns of `COLUMNS`. It is a history: later rows change what earlier
-rows say. `clipfeat.labelling.label_log` writes such tables. Only a person's last decision about an
-image counts. If several people labelled an image, it gets the label that most of them gave. If no
-label has more votes than every other, the image is contested and has no label.
+rows say. `clipfeat.labelling.label_log` writes such tables. A person's last decision about an image
+holds. If several people decided about an image, the label that most of them gave holds. If no label
+has more votes than every other, the image is contested and has no label.
+
+Two images of different feature files may have one path. The column ``key`` has the content hash of
+the image, so that a decision about one of them never labels the other. Older tables lack this
+column. Their decisions are about every image with the path.
+
+Rows whose last field is `CLASS` are not decisions. They record the order of a person's classes, see
+`ClassRecord`.
 """
 
 from collections import Counter
@@ -12,9 +19,11 @@ from dataclasses import dataclass
 
 from clipfeat.system.escaping import original_text
 
-LABEL, UNDO = "label", "undo"
-COLUMNS = ("path", "label", "annotator", "decided_at", "decision")
-"""Columns of a table of decisions. The last column contains `LABEL` or `UNDO`."""
+LABEL, UNDO, CLASS = "label", "undo", "class"
+OLD_COLUMNS = ("path", "label", "annotator", "decided_at", "decision")
+"""Columns of a table of decisions without content hashes."""
+COLUMNS = ("path", "label", "annotator", "decided_at", "key", "decision")
+"""Columns of a table of decisions. The last column is `LABEL`, `UNDO` or `CLASS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,8 @@ class Decision:
         Time in UTC, as ``2026-01-31T23:59:59.000001Z``. Empty if unknown.
     is_undo : bool
         Whether the entry takes back the last decision of this person about this image.
+    key : str
+        Content hash of the image, as in the feature file. Empty if unknown.
 
     Examples
     --------
@@ -45,11 +56,31 @@ class Decision:
     annotator: str
     decided_at: str = ""
     is_undo: bool = False
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRecord:
+    """A class in the order of a person's classes, which is the order of their keys.
+
+    Parameters
+    ----------
+    features : str
+        Name of the feature file.
+    label : str
+        Name of the class.
+    annotator : str
+        Name of the person.
+    """
+
+    features: str
+    label: str
+    annotator: str
 
 
 def is_table_of_decisions(columns: Iterable[str]) -> bool:
     """Return whether a table with these columns is a table of decisions."""
-    return set(COLUMNS) <= set(columns)
+    return set(OLD_COLUMNS) <= set(columns)
 
 
 def decisions_of(rows: Iterable[Mapping[str, str]]) -> list[Decision]:
@@ -64,10 +95,37 @@ def decisions_of(rows: Iterable[Mapping[str, str]]) -> list[Decision]:
             original_text(row["annotator"]),
             row["decided_at"],
             row["decision"] == UNDO,
+            row.get("key", ""),
         )
         for row in rows
         if row["decision"] in (LABEL, UNDO)
     ]
+
+
+def class_records_of(rows: Iterable[Mapping[str, str]]) -> list[ClassRecord]:
+    """Read the classes in the rows of a table of decisions. Decisions are left out."""
+    return [
+        ClassRecord(*(original_text(row[name]) for name in ("path", "label", "annotator")))
+        for row in rows
+        if row["decision"] == CLASS
+    ]
+
+
+def several_images(decisions: Iterable[Decision]) -> str:
+    """Return a path that decisions give to images of different content, or an empty text.
+
+    Examples
+    --------
+    >>> several_images([Decision("1.png", "cat", "ann", key="0a"), Decision("1.png", "dog", "ann")])
+    ''
+    >>> several_images([Decision("1.png", "cat", "ann", key=key) for key in ("0a", "0b")])
+    '1.png'
+    """
+    keys: dict[str, str] = {}
+    for one in decisions:
+        if one.key and keys.setdefault(one.path, one.key) != one.key:
+            return one.path
+    return ""
 
 
 def standing_labels(decisions: Iterable[Decision]) -> dict[str, dict[str, str]]:

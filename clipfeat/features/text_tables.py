@@ -17,6 +17,7 @@ from clipfeat.features.decisions import (
     decisions_of,
     is_table_of_decisions,
     majority_label,
+    several_images,
     standing_labels,
 )
 
@@ -81,7 +82,8 @@ def text_table(content: bytes, spec: str) -> "pd.DataFrame":
     Raises
     ------
     RefusedFileError
-        If the file cannot be read as a table. If two columns have the same name.
+        If the file cannot be read as a table. If two columns have the same name. If decisions are
+        about different images with one path.
     """
     import pandas as pd
 
@@ -98,7 +100,13 @@ def text_table(content: bytes, spec: str) -> "pd.DataFrame":
     table = as_text(table, spec)
     if is_table_of_decisions(table.columns):
         records: Any = table.to_dict("records")
-        labels = standing_labels(decisions_of(records))
+        decisions = decisions_of(records)
+        if path := several_images(decisions):
+            raise RefusedFileError(
+                f"{spec} has decisions about different images with the path {path!r}, as their "
+                "content hashes (key) show. Keep the rows of one of these images"
+            )
+        labels = standing_labels(decisions)
         rows = [(path, majority_label([*given.values()])) for path, given in labels.items()]
         table = pd.DataFrame(rows, columns=["path", "label"], dtype=object)
         table.attrs[DECISIONS] = True

@@ -2,6 +2,8 @@
 
 Each line is one decision (see `clipfeat.features.decisions`). Lines are never changed or removed.
 The file may be opened in a spreadsheet, so fields that look like formulas start with an apostrophe.
+A file of an earlier version has no content hashes. It is continued in its own form, because several
+processes may append to it.
 
 Several processes may append to one file. Each of them holds a lock of the file while it writes
 whole lines and flushes them to the disk. If a computer stops during the write, the last line may be
@@ -14,7 +16,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,10 +25,14 @@ import portalocker
 
 from clipfeat.errors import LockedError, RefusedFileError, StorageError, UsageError
 from clipfeat.features.decisions import (
+    CLASS,
     COLUMNS,
     LABEL,
+    OLD_COLUMNS,
     UNDO,
+    ClassRecord,
     Decision,
+    class_records_of,
     decisions_of,
     is_table_of_decisions,
 )
@@ -39,6 +45,9 @@ FILE_NAME = "labels.csv"
 SECONDS = 10.0
 """Seconds to wait for the lock, which other processes hold for milliseconds."""
 HEADER = (",".join(COLUMNS) + "\n").encode()
+OLD_HEADER = (",".join(OLD_COLUMNS) + "\n").encode()
+_ENDS = tuple(f",{kind}".encode() for kind in (LABEL, UNDO, CLASS))
+"""Ends of complete lines."""
 _BREAK = re.compile("[\\r\\n\\0]")
 MAX_LINE = 2**19
 """Maximum size of a line in bytes. Each of three names has up to `MAX_TEXT` bytes, and quotes in
@@ -119,10 +128,21 @@ def check_label_file(file: str | Path) -> None:
         )
 
 
-def append_decisions(file: str | Path, decisions: Sequence[Decision]) -> None:
+def append_decisions(
+    file: str | Path, decisions: Sequence[Decision], classes: Sequence[ClassRecord] = ()
+) -> None:
     """Append decisions to a file, and return when they are on the disk.
 
     The file is created with its header if it does not exist.
+
+    Parameters
+    ----------
+    file : path
+        The file.
+    decisions : sequence of Decision
+        The decisions. A file of an earlier version does not keep their content hashes.
+    classes : sequence of ClassRecord
+        Classes to append before the decisions.
 
     Raises
     ------
@@ -135,10 +155,12 @@ def append_decisions(file: str | Path, decisions: Sequence[Decision]) -> None:
     StorageError
         If the file cannot be written. It is then unchanged.
     """
-    lines = "".join(_line(one) for one in decisions).encode()
+    rows = [*map(_class_row, classes), *map(_decision_row, decisions)]
     path = Path(file)
     with storage_errors(f"writing {path}"), _opened(path) as descriptor:
         size, before = _whole_size(descriptor, path)
+        columns = OLD_COLUMNS if size and _is_old(descriptor) else COLUMNS
+        lines = "".join(_line(row, columns) for row in rows).encode()
         try:
             os.ftruncate(descriptor, size)
             view = memoryview(before + lines)
@@ -153,14 +175,35 @@ def append_decisions(file: str | Path, decisions: Sequence[Decision]) -> None:
 
 
 def read_decisions(file: str | Path) -> list[Decision]:
-    """Read a file of decisions in the order of its lines. The list is empty if there is no file.
+    """Read the decisions of a file in the order of its lines. The list is empty without a file.
 
     Raises
     ------
     RefusedFileError
         If the file is not a file of decisions.
     """
+    return decisions_of(_rows(Path(file)))
+
+
+def read_classes(file: str | Path) -> list[ClassRecord]:
+    """Read the classes that a file records, in the order of its lines. See `read_decisions`."""
+    return class_records_of(_rows(Path(file)))
+
+
+def has_content_hashes(file: str | Path) -> bool:
+    """Return whether a file of decisions has or will have the content hashes of the images.
+
+    Files of earlier versions have none.
+    """
     path = Path(file)
+    if not path.exists():
+        return True
+    with storage_errors(f"reading {path}"):
+        return not read_regular(path).startswith(OLD_HEADER)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """Read the complete lines of a file."""
     if not path.exists():
         return []
     with storage_errors(f"reading {path}"):
@@ -168,11 +211,10 @@ def read_decisions(file: str | Path) -> list[Decision]:
     if not rows or not is_table_of_decisions(rows[0]):
         raise _not_decisions(path)
     header = rows[0]
-    complete = (dict(zip(header, row, strict=True)) for row in rows[1:] if len(row) == len(header))
-    return decisions_of(complete)
+    return [dict(zip(header, row, strict=True)) for row in rows[1:] if len(row) == len(header)]
 
 
-def _line(one: Decision) -> str:
+def _decision_row(one: Decision) -> dict[str, str]:
     label = "" if one.is_undo else one.label
     names = (one.path, label, one.annotator)
     if not (one.path and one.annotator and (label or one.is_undo)) or _BREAK.search("".join(names)):
@@ -180,9 +222,21 @@ def _line(one: Decision) -> str:
             f"the decision about {one.path!r} has an empty label, annotator or path, or one with a "
             "line break. Choose another label or annotator, or rename the image"
         )
+    return _row(names, one.key, UNDO if one.is_undo else LABEL, one.decided_at)
+
+
+def _class_row(one: ClassRecord) -> dict[str, str]:
+    return _row((one.features, one.label, one.annotator), "", CLASS)
+
+
+def _row(names: Sequence[str], key: str, kind: str, time: str = "") -> dict[str, str]:
+    fields = (*map(spreadsheet_text, names), time or now(), key, kind)
+    return dict(zip(COLUMNS, fields, strict=True))
+
+
+def _line(row: Mapping[str, str], columns: Sequence[str]) -> str:
     out = io.StringIO()
-    fields = (*map(spreadsheet_text, names), one.decided_at or now())
-    csv.writer(out, lineterminator="\n").writerow([*fields, UNDO if one.is_undo else LABEL])
+    csv.writer(out, lineterminator="\n").writerow([row[name] for name in columns])
     return out.getvalue()
 
 
@@ -221,8 +275,8 @@ def _whole_size(descriptor: int, path: Path) -> tuple[int, bytes]:
     """Return the size of the complete lines of a file, and bytes to write before new lines."""
     size = os.fstat(descriptor).st_size
     head = _read(descriptor, 0, len(HEADER))
-    if head != HEADER:
-        if HEADER.startswith(head):  # empty, or cut off in the header
+    if head != HEADER and not _is_old(descriptor):
+        if HEADER.startswith(head) or OLD_HEADER.startswith(head):  # empty, or a cut-off header
             return 0, HEADER
         raise RefusedFileError(
             f"{path} is not a file of decisions as clipfeat writes it (expected the "
@@ -232,9 +286,13 @@ def _whole_size(descriptor: int, path: Path) -> tuple[int, bytes]:
         )
     tail = _read(descriptor, max(0, size - MAX_LINE), MAX_LINE)
     last = tail[tail.rfind(b"\n") + 1 :]
-    if last.endswith((f",{LABEL}".encode(), f",{UNDO}".encode())):  # saved without a line break
+    if last.endswith(_ENDS):  # by an editor of text files
         return size, b"\n"
     return size - len(last), b""
+
+
+def _is_old(descriptor: int) -> bool:
+    return _read(descriptor, 0, len(OLD_HEADER)) == OLD_HEADER
 
 
 def _sync_folder(folder: Path) -> None:
@@ -253,6 +311,6 @@ def _read(descriptor: int, start: int, size: int) -> bytes:
 
 def _not_decisions(path: Path) -> RefusedFileError:
     return RefusedFileError(
-        f"{path} is not a file of decisions (expected the columns {', '.join(COLUMNS)}). Pass "
+        f"{path} is not a file of decisions (expected the columns {', '.join(OLD_COLUMNS)}). Pass "
         "another file with --label-file"
     )

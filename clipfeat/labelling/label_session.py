@@ -10,9 +10,16 @@ import numpy as np
 
 from clipfeat.errors import ClipfeatError, DataError, UsageError
 from clipfeat.features import FeatureSet
-from clipfeat.features.decisions import Decision
+from clipfeat.features.decisions import ClassRecord, Decision
 from clipfeat.features.relabelling import relabelled
-from clipfeat.labelling.label_log import append_decisions, checked_name, now, read_decisions
+from clipfeat.labelling.decided_images import DecidedImages
+from clipfeat.labelling.label_log import (
+    append_decisions,
+    checked_name,
+    now,
+    read_classes,
+    read_decisions,
+)
 from clipfeat.labelling.label_state import LabelState, QueuedImage
 from clipfeat.labelling.merging import MergedLabels, merged_labels
 from clipfeat.labelling.queue import LabelQueue, label_queue
@@ -35,6 +42,9 @@ class LabelSession:
         File of decisions. Other people may append to it at the same time.
     annotator : str
         Name of the person.
+    name : str
+        Name of the feature file. The file of decisions keeps the order of this person's classes
+        for each name.
     seed : int
         Random seed of the queue.
 
@@ -47,19 +57,24 @@ class LabelSession:
     """
 
     def __init__(
-        self, features: FeatureSet, file: str | Path, annotator: str, *, seed: int = 0
-    ) -> None:
+        self, features: FeatureSet, file: str | Path, annotator: str, *, name: str = "features",
+        seed: int = 0,
+    ) -> None:  # fmt: skip
         self.features = features
         self.file = Path(file)
         self.annotator = checked_name(annotator, "name of the annotator")
+        self._name = name
         self._seed = seed
+        self._images = DecidedImages(features)
         self._paths: list[str] = features.files.tolist()
         self._row_of = {path: row for row, path in enumerate(self._paths)}
         self._changed = Condition()
+        self._n_others = 0
         self._decisions = self._read()
         self._merged: MergedLabels | None = None
         self._labels: dict[str, str] = {}
-        self._classes = list(self.features.classes)
+        self._recorded = self._recorded_classes()
+        self._classes = list(dict.fromkeys([*self._recorded, *self.features.classes]))
         self._skipped: set[str] = set()
         self._waiting: list[QueuedImage] = []
         self._n_fitted = 0
@@ -70,7 +85,8 @@ class LabelSession:
     def classes(self) -> list[str]:
         """Classes of the features, then other classes in the order in which they were added.
 
-        The order never changes, because each class has a keyboard shortcut.
+        The order never changes, because each class has a key. The file of decisions records it, so
+        that it is the same after a restart, also if the features then have other classes.
         """
         with self._changed:
             given = (one.label for one in self._decisions if not one.is_undo)
@@ -78,15 +94,17 @@ class LabelSession:
             return list(self._classes)
 
     def add_class(self, name: str) -> None:
-        """Add a class without images.
+        """Add a class without images, and record it.
 
         Raises
         ------
         UsageError
             If the name is empty, or has control characters.
+        StorageError
+            If the class cannot be recorded. It is then not added.
         """
         with self._changed:
-            self._classes = [*self.classes, checked_name(name, "label")]
+            self._append([], checked_name(name, "label"))
 
     def decide(self, row: int, label: str) -> None:
         """Label an image, and save the decision.
@@ -99,7 +117,7 @@ class LabelSession:
             If the decision cannot be saved. It then does not count.
         """
         name = label if label in self.classes else checked_name(label, "label")
-        self._save(Decision(self._path(row), name, self.annotator, now()))
+        self._save(self._decision(row, name))
 
     def undo(self) -> int:
         """Take back the last decision of this person, and return its row.
@@ -115,8 +133,8 @@ class LabelSession:
             path = last_decided(self._decisions, self.annotator)
             if path is None:
                 raise DataError("there is no decision to undo")
-            self._save(Decision(path, "", self.annotator, now(), is_undo=True))
             row = self._row_of[path]
+            self._save(self._decision(row, "", is_undo=True))
             self._skipped.discard(path)
             others = [one for one in self._waiting if one.row != row]
             again = [one for one in self._waiting if one.row == row] or [QueuedImage(row, path)]
@@ -163,6 +181,7 @@ class LabelSession:
                 self.annotator, self.classes, dict(Counter(own.values())), int(known.sum()),
                 len(self.features), pending, self._n_fitted, self._is_fitting,
                 last_decided(self._decisions, self.annotator) is not None, self._error,
+                self._n_others,
             )  # fmt: skip
 
     def merged(self) -> MergedLabels:
@@ -201,13 +220,39 @@ class LabelSession:
 
     def _read(self) -> list[Decision]:
         """Read the decisions about images of the features. The file may have others."""
-        return [one for one in read_decisions(self.file) if one.path in self._row_of]
+        decisions = read_decisions(self.file)
+        others = filter(self._images.has_another, decisions)
+        self._n_others = len({one.path for one in others if not one.is_undo})
+        return [one for one in decisions if self._images.has(one)]
+
+    def _recorded_classes(self) -> list[str]:
+        """Read the classes that this person has used for these features, in their order."""
+        own = (self._name, self.annotator)
+        records = read_classes(self.file)
+        return [one.label for one in records if (one.features, one.annotator) == own]
+
+    def _decision(self, row: int, label: str, *, is_undo: bool = False) -> Decision:
+        path, key = self._path(row), self._images.key(row)
+        return Decision(path, label, self.annotator, now(), is_undo, key)
 
     def _save(self, decision: Decision) -> None:
         with self._changed:
-            append_decisions(self.file, [decision])
+            self._append([decision], decision.label)
             self._decisions.append(decision)
             self._merged = None
+
+    def _append(self, decisions: Sequence[Decision], label: str) -> None:
+        """Append decisions, after the classes that are not recorded yet.
+
+        `label` is the class of the decisions, or empty.
+        """
+        classes = list(dict.fromkeys([*self.classes, *filter(None, [label])]))
+        new = [one for one in classes if one not in self._recorded]
+        records = [ClassRecord(self._name, one, self.annotator) for one in new]
+        if decisions or records:
+            append_decisions(self.file, decisions, records)
+        self._recorded += new
+        self._classes = classes
 
     def _refit(self) -> None:
         queue: LabelQueue | None = None

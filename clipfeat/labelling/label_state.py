@@ -52,6 +52,8 @@ class LabelState:
         Whether this person has a decision to take back.
     error : str
         Why the last queue could not be computed, or an empty text.
+    n_others : int
+        Number of paths with decisions about an image of other content, which do not count.
     """
 
     annotator: str
@@ -64,3 +66,4 @@ class LabelState:
     is_fitting: bool
     can_undo: bool
     error: str = ""
+    n_others: int = 0

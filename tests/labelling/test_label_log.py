@@ -11,14 +11,17 @@ import portalocker
 import pytest
 
 from clipfeat.errors import LockedError, RefusedFileError, StorageError, UsageError
-from clipfeat.features.decisions import Decision, standing_labels
+from clipfeat.features.decisions import ClassRecord, Decision, standing_labels
 from clipfeat.labelling import label_log
 from clipfeat.labelling.label_log import (
     HEADER,
+    OLD_HEADER,
     append_decisions,
     check_label_file,
     checked_name,
+    has_content_hashes,
     labels_beside,
+    read_classes,
     read_decisions,
 )
 
@@ -28,12 +31,15 @@ def test_decisions_come_back(tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     assert read_decisions(file) == []
     names = ["a,b.png", 'a"b".png', "=1+2.png", "'=x.png", "ü 猫.png", "-1.png"]
-    made = [Decision(name, f"={name}", "@ann", "2026-01-01T00:00:00.000000Z") for name in names]
+    made = [
+        Decision(name, f"={name}", "@ann", "2026-01-01T00:00:00.000000Z", key=f"{i:032x}")
+        for i, name in enumerate(names)
+    ]
     append_decisions(file, made)
     append_decisions(file, [Decision("a,b.png", "", "@ann", "2026-01-02", is_undo=True)])
     assert read_decisions(file) == [*made, Decision("a,b.png", "", "@ann", "2026-01-02", True)]
     text = file.read_text(encoding="utf-8")
-    assert text.startswith("path,label,annotator,decided_at,decision\n")
+    assert text.startswith("path,label,annotator,decided_at,key,decision\n")
     assert "\n=" not in text
     assert ",=" not in text
     assert len(text.splitlines()) == 8
@@ -196,9 +202,41 @@ def test_names(tmp_path: Path) -> None:
 
 def test_pandas_reads_the_file(tmp_path: Path) -> None:
     """The file is an ordinary CSV file for other programs."""
-    append_decisions(tmp_path / "labels.csv", [Decision("a,b.png", "cat", "ann", "2026")])
+    append_decisions(tmp_path / "labels.csv", [Decision("a,b.png", "cat", "ann", "2026", key="0a")])
     table = pd.read_csv(tmp_path / "labels.csv", dtype=str)
     assert table.to_dict("records") == [
         {"path": "a,b.png", "label": "cat", "annotator": "ann", "decided_at": "2026",
-         "decision": "label"},
+         "key": "0a", "decision": "label"},
     ]  # fmt: skip
+
+
+def test_classes_are_recorded_beside_decisions(tmp_path: Path) -> None:
+    """They are no decisions, and a class whose line was cut off is removed."""
+    file = tmp_path / "labels.csv"
+    classes = [ClassRecord("out.h5", name, "ann") for name in ("=cat", "dog")]
+    append_decisions(file, [Decision("1.png", "dog", "ann")], classes)
+    assert read_classes(file) == classes
+    assert [one.path for one in read_decisions(file)] == ["1.png"]
+    append_decisions(file, [], [ClassRecord("out.h5", "ant", "ann")])
+    file.write_bytes(file.read_bytes()[:-3])
+    append_decisions(file, [Decision("2.png", "dog", "ann")])
+    assert read_classes(file) == classes
+    assert len(read_decisions(file)) == 2
+
+
+@pytest.mark.parametrize("cut", [None, -1, -9])
+def test_a_file_without_content_hashes_is_continued(tmp_path: Path, cut: int | None) -> None:
+    """A file of an earlier version keeps its form, so that its lines stay readable."""
+    file = tmp_path / "labels.csv"
+    assert has_content_hashes(file)
+    old = OLD_HEADER + b"1.png,cat,ann,2026-01-01,label\n2.png,dog,ann,2026-01-02,label\n"
+    file.write_bytes(old[:cut])
+    assert not has_content_hashes(file)
+    check_label_file(file)
+    made = Decision("3.png", "cat", "ann", "2026-01-03", key="0a")
+    append_decisions(file, [made], [ClassRecord("out.h5", "cat", "ann")])
+    kept = ["1.png", "2.png"][: 1 if cut == -9 else 2]
+    assert [one.path for one in read_decisions(file)] == [*kept, "3.png"]
+    assert {one.key for one in read_decisions(file)} == {""}
+    assert len(read_classes(file)) == 1
+    assert len(pd.read_csv(file).columns) == 5

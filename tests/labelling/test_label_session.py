@@ -192,3 +192,47 @@ def test_decisions_go_on_during_a_fit(
     assert session.wait(30)
     assert len(calls) == 1
     assert session.state().error == "no queue today"
+
+
+def test_a_decision_belongs_to_one_of_two_images_with_its_path(
+    unlabelled: FeatureSet, tmp_path: Path
+) -> None:
+    """Two feature files share a file of decisions. The bytes of an image tell them apart."""
+    file = tmp_path / "labels.csv"
+    other_keys = np.array([f"{i + 999:032x}".encode() for i in range(60)])
+    other_keys[0] = unlabelled.keys[0]
+    others = replace(unlabelled, keys=other_keys)
+    first = LabelSession(unlabelled, file, "ann", name="a.h5")
+    first.decide(0, "real")
+    first.decide(1, "real")
+    second = LabelSession(others, file, "ann", name="b.h5")
+    assert [second.label_of(row) for row in (0, 1)] == ["real", ""]
+    assert second.state().n_others == 1
+    second.decide(1, "fake")
+    assert [one.label_of(1) for one in (first, second)] == ["real", "fake"]
+    again = LabelSession(unlabelled, file, "ann", name="a.h5")
+    assert [again.label_of(row) for row in (0, 1)] == ["real", "real"]
+    assert again.undo() == 1
+    assert LabelSession(others, file, "ann", name="b.h5").label_of(1) == "fake"
+
+
+def test_a_class_keeps_its_key(unlabelled: FeatureSet, tmp_path: Path) -> None:
+    """Also after restarts, with new classes of the features, and with those of other people."""
+    file = tmp_path / "labels.csv"
+    session = LabelSession(unlabelled, file, "ann")
+    session.add_class("odd")
+    append_decisions(file, [Decision(str(unlabelled.paths[5]), "early", "bob", "2020-01-01")])
+    session.decide(0, "new")
+    session.refit()
+    assert session.wait(30)
+    order = session.classes
+    assert order == ["real", "fake", "odd", "new", "early"]
+    session.decide(1, "real")
+    session.undo()
+    more = replace(unlabelled, classes=("animal", "real", "fake"))
+    for features in (unlabelled, more, replace(unlabelled, classes=("fake",))):
+        restarted = LabelSession(features, file, "ann")
+        assert restarted.classes[:5] == order
+        assert restarted.classes[5:] == [one for one in features.classes if one == "animal"]
+    other = LabelSession(unlabelled, file, "ann", name="other.h5")
+    assert other.classes == ["real", "fake", "early", "new"]

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.metrics import cohen_kappa_score
 
-from clipfeat.errors import LabelError, RefusedFileError, UnknownNameError
+from clipfeat.errors import ClipfeatWarning, LabelError, RefusedFileError, UnknownNameError
 from clipfeat.features.decisions import Decision
 from clipfeat.features.relabelling import relabelled
 from clipfeat.images import open_source
-from clipfeat.labelling.label_log import append_decisions
+from clipfeat.images.record import face_key
+from clipfeat.labelling import decided_images
+from clipfeat.labelling.decided_images import check_shared_label_file
+from clipfeat.labelling.label_log import HEADER, OLD_HEADER, append_decisions
 from clipfeat.labelling.merging import MergedLabels, decisions_in, merged_labels
 from clipfeat.labelling.relabelling import with_label_tables
 from tests.conftest import make_features
@@ -140,3 +144,65 @@ def test_a_clock_that_was_set_back() -> None:
     log = [Decision("1", "cat", "ann", LATE), Decision("1", "dog", "ann", EARLY)]
     assert merged_labels(log).labels == {"1": "dog"}
     assert merged_labels(log, [Decision("1", "odd", "ann", EARLY)]).labels == {"1": "dog"}
+
+
+def test_decisions_about_other_images_are_left_out(tmp_path: Path) -> None:
+    """An image with the same path, but other bytes, keeps its label."""
+    features = make_features(4)
+    own, other = features.keys[0].decode(), "f" * 32
+    mixed = write(tmp_path / "mixed.csv", Decision("real/0000.png", "odd", "ann", LATE, key=own),
+                  Decision("real/0001.png", "odd", "ann", LATE, key=other),
+                  Decision("real/0002.png", "odd", "ann", LATE))  # fmt: skip
+    with pytest.warns(ClipfeatWarning, match=r"1 other images .*'real/0001\.png'"):
+        found, _ = with_label_tables(features, [mixed])
+    assert found.labels[:4].tolist() == ["odd", "real", "odd", "real"]
+    wrong = write(tmp_path / "w.csv", Decision("real/0000.png", "odd", "ann", LATE, key=other))
+    with pytest.raises(LabelError, match=r"content hashes .* differ\. Pass the feature file"):
+        with_label_tables(features, [wrong])
+
+
+def test_faces_and_whole_images_share_decisions(tmp_path: Path) -> None:
+    """The content hash of a face is that of its image and of its number."""
+    whole = make_features(4)
+    keys = [face_key(bytes.fromhex(key.decode()), "0").hex().encode() for key in whole.keys]
+    faces = replace(
+        whole, keys=np.array(keys), paths=np.char.add(whole.paths, "#face0"),
+        columns={"file": whole.paths, "face": np.full(8, "0")},
+    )  # fmt: skip
+    for labelled, read in ((whole, faces), (faces, whole)):
+        key = labelled.keys[0].decode()
+        table = write(
+            tmp_path / f"{key}.csv", Decision("real/0000.png", "odd", "ann", LATE, key=key)
+        )
+        found, _ = with_label_tables(read, [table])
+        assert found.labels[0] == "odd"
+
+
+def test_a_folder_cannot_use_decisions_about_two_images_of_one_path(tmp_path: Path) -> None:
+    """`embed` does not know the bytes of the images when it reads their labels."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
+    write(tmp_path / "labels.csv", Decision("1.png", "cat", "ann", EARLY, key="a" * 32))
+    assert [record.label for record in open_source(str(tmp_path))] == ["cat"]
+    write(tmp_path / "labels.csv", Decision("1.png", "dog", "ann", LATE, key="b" * 32))
+    with pytest.raises(RefusedFileError, match=r"different images with the path '1\.png'"):
+        open_source(str(tmp_path))
+
+
+def test_old_label_files_are_refused_if_paths_have_two_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file without content hashes could label the images of another feature file."""
+    features = make_features(4)
+    same, other = tmp_path / "same.h5", tmp_path / "other.h5"
+    sets = {same: features, other: replace(features, keys=features.keys[::-1])}
+    listed = [tmp_path / "own.h5", same]
+    monkeypatch.setattr(decided_images, "feature_files_in", lambda folder: listed)
+    monkeypatch.setattr(decided_images, "load", sets.__getitem__)
+    file = tmp_path / "labels.csv"
+    file.write_bytes(OLD_HEADER)
+    check_shared_label_file(file, features, [tmp_path / "own.h5"])
+    listed.append(other)
+    with pytest.raises(RefusedFileError, match=r"other\.h5 has another image with the path"):
+        check_shared_label_file(file, features, [tmp_path / "own.h5"])
+    file.write_bytes(HEADER)
+    check_shared_label_file(file, features, [tmp_path / "own.h5"])

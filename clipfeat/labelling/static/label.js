@@ -93,12 +93,19 @@ function show(next, keepsImage = true) {
   showClasses();
   const counts = Object.entries(state.counts).flatMap(([name, n]) => [element("dt", name), element("dd", n)]);
   $("counts").replaceChildren(...counts);
-  $("total").textContent = `${number(state.n_labelled)} of ${number(state.n_images)} images have a label.`;
+  $("total").textContent = `${number(state.n_labelled)} of ${number(state.n_images)} images have a label.${others()}`;
   $("undo").disabled = !state.can_undo;
   $("refit").disabled = state.is_fitting;
   $("about").textContent = about();
   if (state.error && wasFitting && !state.is_fitting) report(new Failed(state.error));
   if (state.is_fitting) poll();
+}
+
+/** Say how many decisions in the file are about other images with the same paths. */
+function others() {
+  if (!state.n_others) return "";
+  const paths = state.n_others === 1 ? "1 path" : `${number(state.n_others)} paths`;
+  return ` Labels of ${paths} do not count, because they were given to other images.`;
 }
 
 function about() {

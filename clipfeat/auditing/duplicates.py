@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from clipfeat.auditing.finding import Finding
 from clipfeat.auditing.subject import Subject
+from clipfeat.features import FeatureSet
 from clipfeat.features.near_duplicates import Pairs, near_duplicates
 
 MAX_QUERIES = 20_000
@@ -28,17 +29,30 @@ def check_exact(subject: Subject) -> list[Finding]:
     return list(_findings(subject, pairs, EXACT, "byte-identical"))
 
 
-def check_near(subject: Subject) -> list[Finding]:
+def near_pairs(features: FeatureSet) -> Pairs:
+    """Search pairs of files with nearly the same features. See `check_near`."""
+    return near_duplicates(features, max_queries=MAX_QUERIES)
+
+
+def check_near(subject: Subject, pairs: Pairs | None = None) -> list[Finding]:
     """Find files with nearly the same features, except byte-identical files.
 
     See `clipfeat.features.near_duplicates`.
+
+    Parameters
+    ----------
+    subject : Subject
+        The files.
+    pairs : ndarray of shape (n_pairs, 2), int64, optional
+        Result of `near_pairs`. By default, the pairs are searched.
 
     Raises
     ------
     DataError
         If there are no features of an encoder with weights, or too few distinct files.
     """
-    pairs = near_duplicates(subject.features, max_queries=MAX_QUERIES)
+    if pairs is None:
+        pairs = near_pairs(subject.features)
     return list(_findings(subject, pairs, NEAR, "near duplicates by their features"))
 
 

@@ -22,6 +22,7 @@ class Background:
     def __init__(self) -> None:
         self._lock = Lock()
         self._futures: dict[str, Future[Any]] = {}
+        self._running: dict[str, Lock] = {}
 
     def request(self, name: str, compute: Callable[[], Any]) -> "Future[Any]":
         """Return the future of a result. The first request starts its computation.
@@ -40,18 +41,34 @@ class Background:
             future = self._futures.get(name)
             if future is None:
                 future = self._futures[name] = Future()
-                Thread(target=_run, args=(future, compute), daemon=True, name=name).start()
+                arguments = (name, future, compute)
+                Thread(target=self._run, args=arguments, daemon=True, name=name).start()
             elif future.done() and future.exception() is not None:
                 del self._futures[name]  # report the error once
             return future
 
     def forget(self, name: str) -> None:
-        """Forget a result, so that the next request computes it again."""
+        """Forget a result, so that the next request computes it again.
+
+        A computation that is running ends first. Of several that wait for it, the last one starts,
+        and the futures of the others are cancelled.
+        """
         with self._lock:
             self._futures.pop(name, None)
 
+    def _run(self, name: str, future: "Future[Any]", compute: Callable[[], Any]) -> None:
+        with self._lock:
+            running = self._running.setdefault(name, Lock())
+        with running:
+            with self._lock:
+                is_current = self._futures.get(name) is future
+            if is_current:
+                _compute(future, compute)
+            else:
+                future.cancel()
 
-def _run(future: "Future[Any]", compute: Callable[[], Any]) -> None:
+
+def _compute(future: "Future[Any]", compute: Callable[[], Any]) -> None:
     try:
         result = compute()
     except BaseException as error:  # raised again where the result is used

@@ -13,7 +13,9 @@ from clipfeat.auditing.subject import Subject, subject_of
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet, Strings
 from clipfeat.features.column_names import OWN_COLUMNS
+from clipfeat.images.record import face_key, image_key
 from clipfeat.store.image_folder import image_folder
+from clipfeat.store.loading import paths_without_size
 from clipfeat.system.escaping import terminal_text
 
 CLASS = "class"
@@ -68,12 +70,16 @@ class BrowseData:
         Folders whose images may be shown.
     all_rows : FeatureSet, optional
         Features of all rows of the files. By default, each file has one row.
+    is_hashed : ndarray of shape (n_files,), bool, optional
+        Whether the key of each file is known to be the hash of its bytes. By default, it is not
+        known. Frames of videos and imported features have other keys.
     """
 
     title: str
     subject: Subject
     roots: tuple[str, ...] = ()
     all_rows: FeatureSet | None = None
+    is_hashed: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -127,6 +133,22 @@ class BrowseData:
             if title not in OWN_COLUMNS and (facet := facet_of(key, title, values)) is not None:
                 found[key] = facet
         return found
+
+    def content_hash(self, row: int) -> str:
+        """Return the key of a file if it is the hash of its bytes, or an empty text."""
+        is_hashed = self.is_hashed is not None and bool(self.is_hashed[row])
+        return str(self.features.keys[row].decode()) if is_hashed else ""
+
+    def has_bytes(self, row: int, data: bytes) -> bool:
+        """Return whether a file may have these bytes. Files with other keys may have any bytes."""
+        expected = self.content_hash(row)
+        if not expected:
+            return True
+        key = image_key(data)
+        face = self.features.columns.get("face")
+        if face is not None and str(face[row]).isdecimal():
+            key = face_key(key, str(face[row]))
+        return key.hex() == expected
 
     def columns(self, row: int) -> dict[str, str]:
         """Return the group and the further columns of a file, without empty values."""
@@ -194,8 +216,10 @@ def open_browse_data(
         raise DataError(
             f"{files[0]} holds no images. Add images with `clipfeat embed images/ {files[0]}`"
         )
+    unhashed = paths_without_size(files[0])
     title = " + ".join(Path(file).name for file in files)
     kept = tuple(dict.fromkeys(root for root in roots if root))
     subject = subject_of(features, {})
     has_rows = len(subject.features) < len(features)
-    return BrowseData(title, subject, kept, features if has_rows else None)
+    is_hashed = np.array([path not in unhashed for path in subject.features.paths.tolist()])
+    return BrowseData(title, subject, kept, features if has_rows else None, is_hashed)

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from clipfeat.browsing.data import BrowseData
 from clipfeat.errors import UsageError
-from clipfeat.images.isolated import IsolatedDecoder
+from clipfeat.images.readers import FileInMemory
+from clipfeat.images.record import ImageRecord
+from clipfeat.images.source import make_source
 from clipfeat.searching.nearest import neighbours
 from clipfeat.searching.search import search
 
@@ -57,10 +59,10 @@ def search_image(data: BrowseData, image: bytes, k: int) -> BrowseMatches:
     ClipfeatError
         If the image cannot be decoded, or the encoder cannot be loaded.
     """
-    with IsolatedDecoder() as decoder, decoder.decoded(image) as decoded:
-        pixels = decoded.pixels.copy()
+    # Decoded as the images of the features are, possibly at a reduced size.
+    source = make_source("the image", "", [ImageRecord("the image", FileInMemory(image))])
     with _ENCODING:
-        found = search(data.rows, pixels, k, text=False, progress=False)
+        found = search(data.rows, source, k, text=False, progress=False)
     return BrowseMatches(data.file_of_row[found.rows], found.similarities)
 
 

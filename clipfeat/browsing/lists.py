@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.auditing.duplicates import check_exact, check_near
+from clipfeat.auditing.duplicates import check_exact, check_near, near_pairs
 from clipfeat.auditing.finding import Finding
 from clipfeat.auditing.mislabelled import check_labels
 from clipfeat.browsing.data import BrowseData
 from clipfeat.browsing.run_predictions import BrowsePredictions, label_probabilities
+from clipfeat.features import FeatureSet
+from clipfeat.features.near_duplicates import Pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,15 +42,26 @@ def exact_duplicates(data: BrowseData, predictions: BrowsePredictions | None = N
     return _clusters(data, check_exact(data.subject), "the same bytes")
 
 
-def near_duplicates(data: BrowseData, predictions: BrowsePredictions | None = None) -> BrowseList:
+def near_duplicates(
+    data: BrowseData, predictions: BrowsePredictions | None = None, pairs: Pairs | None = None
+) -> BrowseList:
     """List the clusters of files with nearly the same features.
+
+    Parameters
+    ----------
+    data : BrowseData
+        The images.
+    predictions : BrowsePredictions, optional
+        Not used.
+    pairs : ndarray of shape (n_pairs, 2), int64, optional
+        Result of `clipfeat.auditing.duplicates.near_pairs`. By default, the pairs are searched.
 
     Raises
     ------
     DataError
         If there are no features of an encoder with weights, or too few files.
     """
-    return _clusters(data, check_near(data.subject), "nearly the same features")
+    return _clusters(data, check_near(data.subject, pairs), "nearly the same features")
 
 
 def label_errors(data: BrowseData, predictions: BrowsePredictions | None = None) -> BrowseList:
@@ -112,23 +125,23 @@ class BrowseListKind:
     title : str
         Name on the page.
     make : callable
-        Function that takes the images and the predictions of a classifier, and returns the list.
+        Function from the images, the predictions of a classifier, and the result of `search`, if
+        there is one, to the list.
     uses_predictions : bool
         Whether the list depends on the predictions.
-    is_slow : bool
-        Whether computing the list takes minutes. A slow list is not computed again when labels
-        change, so its sentences may state old labels.
+    search : callable, optional
+        Search that takes minutes, and depends on the features but not on the labels.
     """
 
     title: str
-    make: Callable[[BrowseData, BrowsePredictions | None], BrowseList]
+    make: Callable[..., BrowseList]
     uses_predictions: bool = False
-    is_slow: bool = False
+    search: Callable[[FeatureSet], Pairs] | None = None
 
 
 LISTS = {
     "label-errors": BrowseListKind("possible label errors", label_errors, uses_predictions=True),
     "duplicates": BrowseListKind("identical files", exact_duplicates),
-    "near-duplicates": BrowseListKind("near duplicates", near_duplicates, is_slow=True),
+    "near-duplicates": BrowseListKind("near duplicates", near_duplicates, search=near_pairs),
 }
 """The kinds of lists, by their names in a query."""

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clipfeat.browsing.data import open_browse_data
+from clipfeat.browsing.file_cache import FileCache
 from clipfeat.browsing.session import BrowseSession
-from clipfeat.browsing.thumbnail_cache import ThumbnailCache
 from clipfeat.browsing.thumbnails import BrowseThumbnails
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import FeatureSet
 from clipfeat.labelling.label_session import LabelSession, user_name
 from clipfeat.system.escaping import terminal_text
 from clipfeat.system.user_cache import user_cache
+
+MAX_MAP_BYTES = 2**27
+"""Maximum size of the maps on the disk. A map of a million images has 8 MB."""
 
 
 def open_session(
@@ -44,11 +47,12 @@ def open_session(
     benchmark = None if run is None else Benchmark.load(run)
     data = open_browse_data(features, files, images)
     cache = user_cache()
-    thumbnails = BrowseThumbnails(data, ThumbnailCache(cache / "thumbnails"))
+    thumbnails = BrowseThumbnails(data, FileCache(cache / "thumbnails"))
     labels = None
     if label_file is not None:
         name = terminal_text(data.title)
         labels = LabelSession(data.features, label_file, annotator or user_name(), name=name)
-    session = BrowseSession(data, thumbnails, benchmark, cache / "maps", labels)
+    maps = FileCache(cache / "maps", MAX_MAP_BYTES, trim_after=1)
+    session = BrowseSession(data, thumbnails, benchmark, maps, labels)
     session.prepare()
     return session

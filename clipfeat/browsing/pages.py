@@ -24,12 +24,14 @@ from clipfeat.browsing.lists import LISTS
 from clipfeat.browsing.query import BrowseQuery
 from clipfeat.browsing.selecting import ORDERS
 from clipfeat.browsing.session import BrowseSession, finished
+from clipfeat.browsing.thumbnails import ChangedImageError
 from clipfeat.errors import unknown_name
 from clipfeat.system.escaping import terminal_text
 from clipfeat.web.pages import page_templates, render_page
 
 PACKAGE = "clipfeat.browsing"
-NO_IMAGE = Path(__file__).with_name("static") / "no-image.svg"
+STATIC = Path(__file__).with_name("static")
+NO_IMAGE, CHANGED_IMAGE = STATIC / "no-image.svg", STATIC / "changed-image.svg"
 KEPT = {"Cache-Control": "private, max-age=86400"}
 """Headers that let the browser cache a thumbnail. Its URL contains the version of the data."""
 MAX_DETAILS = 1_000
@@ -127,7 +129,9 @@ def feature_map(request: Request, name: str) -> Response:
 @router.get("/list/{name}")
 def list_summary(request: Request, name: str, entry: str = "") -> dict[str, Any]:
     """Return the number of images in a list, and its description."""
-    listed = finished(session_of(request).list_future(name, entry))
+    session = session_of(request)
+    session.refresh_labels()
+    listed = finished(session.list_future(name, entry))
     return {"n": len(listed.rows), "sentences": [terminal_text(one) for one in listed.sentences]}
 
 
@@ -135,9 +139,12 @@ def list_summary(request: Request, name: str, entry: str = "") -> dict[str, Any]
 def thumbnail(
     request: Request, row: int, size: Annotated[str, Query(pattern="^(small|large)$")] = "small"
 ) -> Response:
-    """Return a thumbnail, or a placeholder if the image cannot be shown."""
+    """Return a thumbnail, or a placeholder if the image cannot be shown or has changed."""
     session = session_of(request)
-    made = session.thumbnails.make(session.checked(row), size)
+    try:
+        made = session.thumbnails.make(session.checked(row), size)
+    except ChangedImageError:
+        return FileResponse(CHANGED_IMAGE)
     if made is None:
         return FileResponse(NO_IMAGE)
     return Response(made, media_type="image/jpeg", headers=KEPT)

@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.errors import ClipfeatError, DataError, StorageError
-from clipfeat.system.files import publish
+from clipfeat.browsing.file_cache import FileCache
+from clipfeat.errors import ClipfeatError, DataError
 from clipfeat.system.process_limits import child_environment, ending
 
 N_SAMPLED = 10_000
@@ -81,7 +81,7 @@ def pca_points(X: NDArray[np.float32]) -> NDArray[np.uint16]:
     return quantised(points)
 
 
-def umap_points(X: NDArray[np.float32], cache: Path | None = None) -> NDArray[np.uint16]:
+def umap_points(X: NDArray[np.float32], cache: FileCache | None = None) -> NDArray[np.uint16]:
     """Return a map by UMAP, as `quantised` points.
 
     UMAP runs in a child process, because its compiled code would block the server's threads for
@@ -91,8 +91,8 @@ def umap_points(X: NDArray[np.float32], cache: Path | None = None) -> NDArray[np
     ----------
     X : ndarray of shape (n_samples, n_features), float32
         Features.
-    cache : Path, optional
-        Folder in which maps are kept, because UMAP takes minutes for 100,000 rows.
+    cache : FileCache, optional
+        Cache in which maps are kept, because UMAP takes minutes for 100,000 rows.
 
     Raises
     ------
@@ -101,19 +101,16 @@ def umap_points(X: NDArray[np.float32], cache: Path | None = None) -> NDArray[np
     """
     components = np.ascontiguousarray(principal_components(X, N_COMPONENTS))
     digest = hashlib.blake2b(components.tobytes(), digest_size=16).hexdigest()
-    kept = None if cache is None else cache / f"{digest}.npy"
-    if kept is not None and kept.is_file():
-        with suppress(OSError, ValueError, EOFError):  # a damaged file is computed again
-            points = np.load(kept, allow_pickle=False)
+    if cache is not None and (kept := cache.get(digest)) is not None:
+        with suppress(ValueError, EOFError):  # a damaged file is computed again
+            points = np.load(io.BytesIO(kept), allow_pickle=False)
             if points.shape == (len(X), 2) and points.dtype == np.float32:
                 return quantised(points)
     points = _run_umap(components)
-    if kept is not None:
+    if cache is not None:
         data = io.BytesIO()
         np.save(data, points)
-        with suppress(OSError, StorageError):
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            publish(data.getbuffer(), kept)
+        cache.put(digest, data.getvalue())
     return quantised(points)
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from clipfeat.browsing.background import Background
 from clipfeat.browsing.data import BrowseData, BrowseFacet
+from clipfeat.browsing.file_cache import FileCache
 from clipfeat.browsing.image_search import has_texts
 from clipfeat.browsing.lists import LISTS, BrowseList
 from clipfeat.browsing.projection import has_umap, pca_points, umap_points
@@ -79,8 +79,8 @@ class BrowseSession:
         Their thumbnails.
     run : Benchmark, optional
         Run with out-of-fold predictions.
-    map_cache : Path, optional
-        Folder in which the maps by UMAP are kept.
+    map_cache : FileCache, optional
+        Cache in which the maps by UMAP are kept.
     labels : LabelSession, optional
         Decisions about labels, which replace the labels of the images.
 
@@ -95,7 +95,7 @@ class BrowseSession:
         data: BrowseData,
         thumbnails: BrowseThumbnails,
         run: Benchmark | None = None,
-        map_cache: Path | None = None,
+        map_cache: FileCache | None = None,
         labels: LabelSession | None = None,
     ) -> None:
         self.data = data
@@ -106,7 +106,7 @@ class BrowseSession:
         self._map_cache = map_cache
         self._own_features = data.features
         self._shown_labels: Mapping[str, str] = {}
-        self._lock = Lock()
+        self._lock = RLock()
         self._predictions: dict[str, BrowsePredictions] = {}
         self._entries = run_entries(run) if run is not None else []
         self.has_texts = has_texts(data)
@@ -147,7 +147,7 @@ class BrowseSession:
                 for name, one in self._predictions.items()
             }
             self.data, self._shown_labels = data, labels
-            for name in (name for name, kind in LISTS.items() if not kind.is_slow):
+            for name in LISTS:
                 for entry in ("", *self._entries):
                     self.background.forget(_list_name(name, entry))
 
@@ -189,9 +189,20 @@ class BrowseSession:
         if name not in LISTS:
             raise unknown_name("list", name, LISTS)
         kind = LISTS[name]
-        predictions = self.predictions(entry) if kind.uses_predictions else None
         key = _list_name(name, entry if kind.uses_predictions else "")
-        return self.background.request(key, lambda: kind.make(self.data, predictions))
+        with self._lock:  # the labels do not change between the data and the request
+            data = self.data
+            predictions = self.predictions(entry) if kind.uses_predictions else None
+
+            def make() -> BrowseList:
+                if kind.search is None:
+                    return kind.make(data, predictions)
+                search, own = kind.search, self.data.features
+                # The features never change, so a search is kept when labels do.
+                pairs = self.background.request(f"search {name}", lambda: search(own)).result()
+                return kind.make(data, predictions, pairs)
+
+            return self.background.request(key, make)
 
     def map_future(self, name: str) -> "Future[NDArray[np.uint16]]":
         """Return the future of a map.

@@ -1,26 +1,24 @@
 """Thumbnails of the browsed images, made in isolated processes and kept in a cache."""
 
 import hashlib
-from threading import BoundedSemaphore, Lock
+from threading import BoundedSemaphore
 from types import TracebackType
 from typing import Literal, Self
 
 from clipfeat.browsing.data import BrowseData
-from clipfeat.browsing.thumbnail_cache import ThumbnailCache
-from clipfeat.errors import ImageError
+from clipfeat.browsing.file_cache import FileCache
+from clipfeat.errors import ClipfeatError, ImageError
 from clipfeat.images.isolated import IsolatedDecoder, default_workers
-from clipfeat.images.readers import FileBytes, Reader
-from clipfeat.images.thumbnails import (
-    archive_inside,
-    file_inside,
-    find_readers,
-    is_inside,
-    thumbnail,
-)
+from clipfeat.images.readers import Reader
+from clipfeat.images.thumbnails import ImageFinder, thumbnail_of
 
 SIDES = {"small": 224, "large": 960}
 """Maximum number of pixels per side of a thumbnail, by its size on the page."""
 FORMAT: Literal["JPEG"] = "JPEG"
+
+
+class ChangedImageError(ClipfeatError):
+    """File that is not the image whose features were computed."""
 
 
 class BrowseThumbnails:
@@ -34,17 +32,16 @@ class BrowseThumbnails:
     ----------
     data : BrowseData
         The images.
-    cache : ThumbnailCache
+    cache : FileCache
         Thumbnails of earlier calls.
     """
 
-    def __init__(self, data: BrowseData, cache: ThumbnailCache) -> None:
+    def __init__(self, data: BrowseData, cache: FileCache) -> None:
         self.data = data
         self.cache = cache
         self._decoder = IsolatedDecoder()
         self._slots = BoundedSemaphore(default_workers())
-        self._lock = Lock()
-        self._members: dict[str, dict[str, Reader]] = {}
+        self._finder = ImageFinder(data.paths.tolist(), data.roots)
 
     def __enter__(self) -> Self:
         return self
@@ -66,50 +63,42 @@ class BrowseThumbnails:
             Index of the file.
         size : str
             A name in `SIDES`.
+
+        Raises
+        ------
+        ChangedImageError
+            If the file has other bytes than the image whose features were computed.
         """
-        reader = self._reader(str(self.data.paths[row]))
+        reader = self._finder.reader(str(self.data.paths[row]))
         if reader is None:
             return None
-        key = _key(reader, SIDES[size])
+        key = self._key(reader, row, SIDES[size])
         if key is not None and (cached := self.cache.get(key)) is not None:
             return cached
-        with self._slots:  # each concurrent call has a decoder process
-            made = thumbnail(reader, self._decoder, SIDES[size], FORMAT)
-        if made is not None and key is not None:
+        try:
+            data = reader.read()
+            if not self.data.has_bytes(row, data):
+                raise ChangedImageError("the file has changed since its features were computed")
+            with self._slots:  # each concurrent call has a decoder process
+                made = thumbnail_of(data, self._decoder, SIDES[size], FORMAT)
+        except ImageError:
+            return None
+        if key is not None:
             self.cache.put(key, made)
         return made
 
-    def _reader(self, path: str) -> Reader | None:
-        if not is_inside(path):
+    def _key(self, reader: Reader, row: int, side: int) -> str | None:
+        """Return a digest of an image's location, file status and content hash.
+
+        It is None if the location cannot be read. The content hash does not replace the location,
+        because a feature file of unknown origin may state the hash of any image.
+        """
+        try:
+            status = reader.stat()
+        except (ImageError, OSError):
             return None
-        for root in self.data.roots:
-            if (file := file_inside(root, path)) is not None:
-                return FileBytes(str(file))
-            if (archive := archive_inside(root, path)) is not None:
-                return self._of_archive(root, str(archive)).get(path)
-        return None
-
-    def _of_archive(self, root: str, archive: str) -> dict[str, Reader]:
-        """Return the readers of all images in an archive, which is listed once."""
-        with self._lock:
-            if archive not in self._members:
-                prefix = archive.removeprefix(root).lstrip("/")
-                paths = [path for path in self.data.paths.tolist() if path.startswith(prefix)]
-                self._members[archive] = find_readers(paths, [root])
-            return self._members[archive]
-
-
-def _key(reader: Reader, side: int) -> str | None:
-    """Return a digest of an image's location and file status, or None if they cannot be read.
-
-    The content hash of the feature file is not used, because a feature file of unknown origin may
-    state the hash of any image.
-    """
-    try:
-        status = reader.stat()
-    except (ImageError, OSError):
-        return None
-    if status is None:
-        return None
-    text = f"{reader.absolute()!r}\0{status!r}\0{side}\0{FORMAT}"
-    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+        if status is None:
+            return None
+        hashed = self.data.content_hash(row)
+        text = f"{reader.absolute()!r}\0{status!r}\0{hashed!r}\0{side}\0{FORMAT}"
+        return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()

@@ -128,6 +128,38 @@ class FileBytes(FileReader):
         return _checked(*_read_file(self.file))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FileInMemory(Reader):
+    """Reader of an image file in memory.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    """
+
+    in_memory: ClassVar[bool] = True
+
+    data: bytes
+
+    @property
+    def sequence(self) -> Hashable:
+        """A key that differs from that of every other file."""
+        return id(self)
+
+    def read(self) -> bytes:
+        """Return the bytes.
+
+        Raises
+        ------
+        ReadError
+            If the file is empty.
+        """
+        if not self.data:
+            raise ReadError("the file is empty")
+        return self.data
+
+
 @dataclass(frozen=True, slots=True)
 class TarMember(FileReader):
     """Reader of a member of an uncompressed tar file.

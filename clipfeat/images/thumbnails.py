@@ -2,7 +2,9 @@
 
 import io
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path, PurePath, PurePosixPath
+from threading import Lock
 from typing import Literal
 
 from PIL import Image
@@ -27,16 +29,29 @@ def thumbnail(
     A JPEG thumbnail is smaller than a PNG thumbnail. It is also made faster, because the decoder
     may reduce a large photograph.
     """
-    least_side = 2 * side if file_format == "JPEG" else 0
     try:
-        with decoder.decoded(reader.read(), least_side) as decoded:
-            image = Image.fromarray(decoded.pixels)
-            image.thumbnail((side, side))
+        return thumbnail_of(reader.read(), decoder, side, file_format)
     except ImageError:
         return None
-    data = io.BytesIO()
-    image.save(data, file_format, **({"quality": JPEG_QUALITY} if file_format == "JPEG" else {}))
-    return data.getvalue()
+
+
+def thumbnail_of(
+    data: bytes, decoder: IsolatedDecoder, side: int, file_format: Literal["PNG", "JPEG"]
+) -> bytes:
+    """Make a thumbnail of the bytes of an image file. See `thumbnail`.
+
+    Raises
+    ------
+    DecodeError
+        If the image cannot be decoded.
+    """
+    least_side = 2 * side if file_format == "JPEG" else 0
+    with decoder.decoded(data, least_side) as decoded:
+        image = Image.fromarray(decoded.pixels)
+        image.thumbnail((side, side))
+    out = io.BytesIO()
+    image.save(out, file_format, **({"quality": JPEG_QUALITY} if file_format == "JPEG" else {}))
+    return out.getvalue()
 
 
 def thumbnails(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str, bytes]:
@@ -99,12 +114,13 @@ def find_readers(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str,
     """
     readers: dict[str, Reader] = {}
     inner_paths: dict[Path, dict[str, str]] = {}
+    archives = cache(archive_of)  # the members of an archive have the same parents
     for path in filter(is_inside, paths):
         for root in roots:
             if file := file_inside(root, path):
                 readers[path] = FileBytes(str(file))
                 break
-            archive = archive_inside(root, path)
+            archive = archives(root, parents_of(path))
             if archive is not None:
                 above = archive.parent.relative_to(root).as_posix()
                 inner = path if above == "." else path.removeprefix(f"{above}/")
@@ -121,8 +137,56 @@ def find_readers(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str,
 
 def archive_inside(root: str | Path, path: str) -> Path | None:
     """Return the archive in a path such as ``train.tar/1.jpg``, or None if there is none."""
+    return archive_of(root, parents_of(path))
+
+
+def parents_of(path: str) -> tuple[str, ...]:
+    """Return the paths above a path, outermost first, which may be those of archives."""
     parts = PurePosixPath(path).parts
-    parents = ["/".join(parts[:n]) for n in range(1, len(parts))]
-    parents.append(path.rpartition("#")[0])
+    above = ["/".join(parts[:n]) for n in range(1, len(parts))]
+    return (*above, path.rpartition("#")[0])
+
+
+def archive_of(root: str | Path, parents: tuple[str, ...]) -> Path | None:
+    """Return the first of the paths above a path that is a file, or None if there is none."""
     files = (file_inside(root, parent) for parent in parents)
     return next((file for file in files if file is not None), None)
+
+
+class ImageFinder:
+    """Readers of images by path. Each archive is listed once. Several threads may use the object.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Paths of all images, as in `find_readers`.
+    roots : sequence of path
+        As in `find_readers`.
+    """
+
+    def __init__(self, paths: Sequence[str], roots: Sequence[str | Path]) -> None:
+        self._paths = paths
+        self._roots = roots
+        self._members: dict[Path, dict[str, Reader]] = {}
+        self._lock = Lock()
+
+    def reader(self, path: str) -> Reader | None:
+        """Return the reader of an image, or None if it cannot be found."""
+        if not is_inside(path):
+            return None
+        for root in self._roots:
+            if (file := file_inside(root, path)) is not None:
+                return FileBytes(str(file))
+            if (archive := archive_inside(root, path)) is not None:
+                return self._of_archive(root, archive).get(path)
+        return None
+
+    def _of_archive(self, root: str | Path, archive: Path) -> dict[str, Reader]:
+        with self._lock:  # listing a large archive takes long
+            if archive not in self._members:
+                start = archive.relative_to(root).as_posix()
+                members = [
+                    path for path in self._paths if path.startswith((f"{start}/", f"{start}#"))
+                ]
+                self._members[archive] = find_readers(members, [root])
+            return self._members[archive]

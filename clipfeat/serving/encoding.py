@@ -9,7 +9,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from clipfeat.features import Failure, FeatureSet
 from clipfeat.images.decode import Decoded
 from clipfeat.images.faces import finder_of
 from clipfeat.images.isolated import IsolatedDecoder
-from clipfeat.images.readers import Reader
+from clipfeat.images.readers import FileInMemory
 from clipfeat.images.record import ImageRecord
 from clipfeat.model import Model
 from clipfeat.spec import check_same
@@ -39,25 +39,6 @@ if TYPE_CHECKING:
 
 MANY = 10**6
 """Number of images to expect, for `open_encoder`. For many images, it picks the fastest runtime."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class UploadedBytes(Reader):
-    """Reader of an image file in memory.
-
-    Parameters
-    ----------
-    data : bytes
-        The whole file.
-    """
-
-    in_memory: ClassVar[bool] = True
-
-    data: bytes
-
-    def read(self) -> bytes:
-        """Return the bytes."""
-        return self.data
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +170,7 @@ class ModelEncoders:
         if not data:
             failure = Failure(path, "ReadError", "the file is empty")
             return PreparedImage(path, (failure,) * len(self._opened))
-        record = ImageRecord(path, UploadedBytes(data))
+        record = ImageRecord(path, FileInMemory(data))
         with ExitStack() as stack:
             by_side: dict[int, Decoded | DecodeError] = {}
 

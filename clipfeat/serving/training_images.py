@@ -1,15 +1,14 @@
 """The training images nearest to an image, with thumbnails for the page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import Self
 
 from clipfeat.features import FeatureSet
 from clipfeat.images.isolated import IsolatedDecoder
-from clipfeat.images.readers import Reader
-from clipfeat.images.thumbnails import archive_inside, find_readers, is_inside, thumbnail
+from clipfeat.images.thumbnails import ImageFinder, thumbnail
 from clipfeat.model import Model
 from clipfeat.prediction.nearest import NearestImages, Neighbour
 from clipfeat.serving.pictures import png_address
@@ -35,8 +34,11 @@ class TrainingImages:
 
     nearest: NearestImages
     root: str = ""
-    _members: dict[Path, dict[str, Reader]] = field(default_factory=dict, init=False)
-    _lock: Lock = field(default_factory=Lock, init=False)
+
+    @cached_property
+    def _finder(self) -> ImageFinder:
+        roots = [self.root] if self.root else []
+        return ImageFinder(self.nearest.files, roots)
 
     @classmethod
     def open(
@@ -74,19 +76,8 @@ class TrainingImages:
 
     def pictures(self, paths: Sequence[str], decoder: IsolatedDecoder) -> dict[str, str]:
         """Return thumbnails as ``data:`` addresses, by path. Unreadable images are left out."""
-        readers = {path: self._reader(path) for path in paths}
+        readers = {path: self._finder.reader(path) for path in paths}
         pngs = {
             path: thumbnail(reader, decoder, SIDE) for path, reader in readers.items() if reader
         }
         return {path: png_address(png) for path, png in pngs.items() if png is not None}
-
-    def _reader(self, path: str) -> Reader | None:
-        archive = archive_inside(self.root, path) if self.root and is_inside(path) else None
-        if archive is None:
-            return find_readers([path], [self.root]).get(path) if self.root else None
-        with self._lock:
-            if archive not in self._members:  # listing a large archive takes long
-                start = archive.relative_to(self.root).as_posix()
-                members = [file for file in self.nearest.files if file.startswith(start)]
-                self._members[archive] = find_readers(members, [self.root])
-            return self._members[archive].get(path)

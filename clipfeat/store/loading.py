@@ -135,6 +135,23 @@ def file_properties(path: str | Path) -> FileProperties:
         return FileProperties(stored.column("file_size"), height, width, stored.strings("format"))
 
 
+def paths_without_size(path: str | Path) -> frozenset[str]:
+    """Return the paths of the rows whose file size is unknown, such as frames and imported rows.
+
+    The keys of all other rows are hashes of the bytes of a file.
+
+    Raises
+    ------
+    RefusedFileError
+        If the file is missing or damaged, or is not a feature file.
+    """
+    with open_stored(path) as stored:
+        unknown = np.asarray(stored.column("file_size"), dtype=np.int64) <= 0
+        return (
+            frozenset(stored.strings("paths")[unknown].tolist()) if unknown.any() else frozenset()
+        )
+
+
 def feature_files_in(folder: str | Path) -> list[Path]:
     """List the feature files in a folder, sorted by name. Files of unfinished runs are included."""
     here = Path(folder)

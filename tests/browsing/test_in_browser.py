@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from clipfeat.browsing.file_cache import FileCache
 from clipfeat.browsing.session import BrowseSession
-from clipfeat.browsing.thumbnail_cache import ThumbnailCache
 from clipfeat.browsing.thumbnails import BrowseThumbnails
 from clipfeat.labelling.label_log import read_decisions
 from clipfeat.labelling.label_session import LabelSession
@@ -57,7 +57,7 @@ def address(tmp_path_factory: pytest.TempPathFactory, label_file: Path) -> Itera
     features = replace(features, paths=paths)
     Image.new("RGB", (20, 10), "red").save(folder / "0000.png")
     data = browse_data(features, [str(folder)])
-    thumbnails = BrowseThumbnails(data, ThumbnailCache(folder / "cache"))
+    thumbnails = BrowseThumbnails(data, FileCache(folder / "cache"))
     labels = LabelSession(data.features, label_file, "ann")
     run = make_run(features, skills={"svm": 2.0})
     session = BrowseSession(data, thumbnails, run, labels=labels)

@@ -1,17 +1,22 @@
 """Tests of labelling while browsing."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from clipfeat.auditing.duplicates import near_pairs
+from clipfeat.browsing.file_cache import FileCache
+from clipfeat.browsing.lists import LISTS
 from clipfeat.browsing.session import BrowseSession
-from clipfeat.browsing.thumbnail_cache import ThumbnailCache
 from clipfeat.browsing.thumbnails import BrowseThumbnails
+from clipfeat.features import FeatureSet
 from clipfeat.labelling.label_session import LabelSession
 from tests.auditing.test_duplicates import with_copies
 from tests.browsing.browsed import browse_data, with_split
+from tests.conftest import make_features
 from tests.report.runs import make_run
 
 testclient = pytest.importorskip("starlette.testclient")
@@ -22,7 +27,7 @@ def session(tmp_path: Path) -> BrowseSession:
     """Return a session that browses images and saves their labels in a file."""
     features = with_split(20)
     data = browse_data(features)
-    thumbnails = BrowseThumbnails(data, ThumbnailCache(tmp_path / "cache"))
+    thumbnails = BrowseThumbnails(data, FileCache(tmp_path / "cache"))
     labels = LabelSession(data.features, tmp_path / "labels.csv", "ann")
     labels.decide(3, "fake")
     return BrowseSession(data, thumbnails, make_run(features), labels=labels)
@@ -80,12 +85,53 @@ def test_identical_files_follow_the_decisions(tmp_path: Path) -> None:
     """After a correction, the list no longer reports copies with different labels."""
     data = browse_data(with_copies({104: 4}, exact=True))
     labels = LabelSession(data.features, tmp_path / "labels.csv", "ann")
-    thumbnails = BrowseThumbnails(data, ThumbnailCache(tmp_path / "cache"))
+    thumbnails = BrowseThumbnails(data, FileCache(tmp_path / "cache"))
     session = BrowseSession(data, thumbnails, labels=labels)
     assert "different labels" in session.list_future("duplicates", "").result(30).sentences[0]
     labels.decide(104, labels.label_of(4))
     session.refresh_labels()
     assert "different labels" not in session.list_future("duplicates", "").result(30).sentences[0]
+
+
+def test_near_duplicates_follow_the_decisions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a correction, their labels agree. The slow search is not repeated."""
+    searched: list[int] = []
+
+    def search(features: FeatureSet) -> Any:
+        searched.append(len(features))
+        return near_pairs(features)
+
+    kind = replace(LISTS["near-duplicates"], search=search)
+    monkeypatch.setitem(LISTS, "near-duplicates", kind)
+    data = browse_data(with_copies({104: 4}, exact=False))
+    labels = LabelSession(data.features, tmp_path / "labels.csv", "ann")
+    thumbnails = BrowseThumbnails(data, FileCache(tmp_path / "cache"))
+    session = BrowseSession(data, thumbnails, labels=labels)
+    listed = session.list_future("near-duplicates", "").result(30)
+    assert "different labels" in listed.sentences[0]
+    labels.decide(104, labels.label_of(4))
+    session.refresh_labels()
+    listed = session.list_future("near-duplicates", "").result(30)
+    assert "different labels" not in listed.sentences[0]
+    assert listed.rows.tolist() == [4, 104]
+    assert searched == [200]
+
+
+def test_label_errors_follow_the_decisions(tmp_path: Path) -> None:
+    """A corrected image is no longer a candidate."""
+    features = make_features(30, apart=12.0)
+    y = features.y.copy()
+    y[3] = 1
+    data = browse_data(replace(features, y=y))
+    labels = LabelSession(data.features, tmp_path / "labels.csv", "ann")
+    thumbnails = BrowseThumbnails(data, FileCache(tmp_path / "cache"))
+    session = BrowseSession(data, thumbnails, labels=labels)
+    assert session.list_future("label-errors", "").result(60).rows.tolist() == [3]
+    labels.decide(3, "real")
+    session.refresh_labels()
+    assert session.list_future("label-errors", "").result(60).rows.tolist() == []
 
 
 def test_labels_of_the_features_come_back(session: BrowseSession) -> None:

@@ -4,15 +4,22 @@ import io
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from clipfeat.browsing.data import open_browse_data
+from clipfeat.browsing.file_cache import FileCache
+from clipfeat.browsing.image_search import search_image
 from clipfeat.browsing.session import BrowseSession
-from clipfeat.browsing.thumbnail_cache import ThumbnailCache
 from clipfeat.browsing.thumbnails import BrowseThumbnails
+from clipfeat.embedding.pipeline import embed
+from clipfeat.encoders.encoder_options import EncoderOptions
+from clipfeat.errors import DataError
+from clipfeat.store import load
 from tests.browsing.browsed import browse_data, with_split
 from tests.report.runs import make_run
 
@@ -38,7 +45,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> BrowseSession:
     )  # fmt: skip
     Image.new("RGB", (20, 10)).save(folder / "one.png")
     data = browse_data(features, [str(folder)])
-    thumbnails = BrowseThumbnails(data, ThumbnailCache(folder / "cache"))
+    thumbnails = BrowseThumbnails(data, FileCache(folder / "cache"))
     return BrowseSession(data, thumbnails, make_run(features))
 
 
@@ -173,8 +180,34 @@ def test_invalid_requests_have_a_message(
     assert answer.json()["detail"]
 
 
-def test_a_file_that_is_no_image_is_refused(client: Any) -> None:
-    """An uploaded text file is refused with the decoder's message."""
-    answer = client.post("/search/image", content=b"no image")
-    assert answer.status_code == 400
-    assert answer.json()["detail"]
+def test_a_changed_image_has_its_own_placeholder(
+    client: Any, session: BrowseSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The browser does not keep it."""
+    hashed = replace(session.data, is_hashed=np.ones(len(session.data), dtype=bool))
+    monkeypatch.setattr(session.thumbnails, "data", hashed)
+    answer = client.get("/thumbnail/0")
+    assert "has changed" in answer.text
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.filterwarnings("ignore:.*RANDOM weights")
+def test_an_image_is_decoded_like_those_of_the_features(tmp_path: Path) -> None:
+    """With --decode scaled, a search for one of the images finds exactly its features."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(3):
+        pixels = rng.integers(0, 256, (900, 900, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.jpg", quality=95)
+    options = EncoderOptions(untrained=True, device="cpu", precision="fp32", image_size=32,
+                             decode="scaled")  # fmt: skip
+    file = tmp_path / "out.h5"
+    embed(folder, file, encoder="timm:test_vit", options=options, progress=False)
+    data = open_browse_data(load(file), [file], [folder])
+    assert data.features.specs[0].is_scaled
+    found = search_image(data, (folder / "1.jpg").read_bytes(), 3)
+    assert data.paths[found.rows[0]] == "1.jpg"
+    assert found.similarities[0] == pytest.approx(1, abs=1e-6)
+    with pytest.raises(DataError, match="cannot be encoded"):
+        search_image(data, b"no image", 3)

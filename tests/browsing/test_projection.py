@@ -3,13 +3,16 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import CancelledError
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 
 from clipfeat.browsing import projection
 from clipfeat.browsing.background import Background
+from clipfeat.browsing.file_cache import FileCache
 from clipfeat.browsing.projection import pca_points, umap_points
 from clipfeat.errors import ClipfeatError, DataError
 
@@ -53,6 +56,31 @@ def test_a_failure_is_reported_once() -> None:
     assert background.request("map", lambda: 1).result(30) == 1
 
 
+def test_forgotten_computations_do_not_pile_up() -> None:
+    """Of several requests that were forgotten, the running one ends and the last one starts."""
+    background, release, started = Background(), Event(), Event()
+    computed: list[int] = []
+
+    def compute(number: int) -> int:
+        computed.append(number)
+        started.set()
+        assert release.wait(30)
+        return number
+
+    first = background.request("list", lambda: compute(0))
+    assert started.wait(30)
+    later = []
+    for number in (1, 2, 3):
+        background.forget("list")
+        later.append(background.request("list", lambda number=number: compute(number)))
+    release.set()
+    assert (first.result(30), later[-1].result(30)) == (0, 3)
+    assert computed == [0, 3]
+    for one in later[:-1]:
+        with pytest.raises(CancelledError):
+            one.result(30)
+
+
 def test_two_images_have_no_map() -> None:
     """The error for too few images states the minimum."""
     with pytest.raises(DataError, match="needs 3 or more images"):
@@ -65,13 +93,29 @@ def test_umap_runs_in_a_process_and_is_kept(
     """The second call reads the cached file. A damaged cache is computed again."""
     monkeypatch.setattr(projection, "UMAP_MODULE", "tests.browsing.fake_umap")
     X = directions(40)
-    points = umap_points(X, tmp_path / "maps")
-    (kept,) = (tmp_path / "maps").iterdir()
+    maps = FileCache(tmp_path / "maps", trim_after=1)
+    points = umap_points(X, maps)
+    (kept,) = (file for file in (tmp_path / "maps").rglob("*") if file.is_file())
     for damaged in (b"damaged", b""):
         kept.write_bytes(damaged)
-        assert (umap_points(X, tmp_path / "maps") == points).all()
+        assert (umap_points(X, maps) == points).all()
     monkeypatch.setattr(projection, "UMAP_MODULE", "tests.no_such_module")
-    assert (umap_points(X, tmp_path / "maps") == points).all()
+    assert (umap_points(X, maps) == points).all()
+
+
+def test_the_maps_on_the_disk_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest maps are deleted. Those of an earlier version count, too."""
+    monkeypatch.setattr(projection, "UMAP_MODULE", "tests.browsing.fake_umap")
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "old.npy").write_bytes(bytes(2_000))
+    os.utime(tmp_path / "maps" / "old.npy", (1, 1))
+    maps = FileCache(tmp_path / "maps", max_bytes=2_000, trim_after=1)
+    for n in (40, 41, 42, 43):
+        umap_points(directions(n), maps)
+    kept = [file for file in (tmp_path / "maps").rglob("*") if file.is_file()]
+    assert 1 <= len(kept) <= 4
+    assert sum(file.stat().st_size for file in kept) <= 2_000
+    assert not (tmp_path / "maps" / "old.npy").exists()
 
 
 def test_a_failure_of_umap_names_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

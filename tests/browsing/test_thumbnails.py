@@ -5,12 +5,16 @@ import os
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from clipfeat.browsing.thumbnail_cache import KEPT, ThumbnailCache
-from clipfeat.browsing.thumbnails import BrowseThumbnails
+from clipfeat.browsing.file_cache import KEPT, FileCache
+from clipfeat.browsing.thumbnails import BrowseThumbnails, ChangedImageError
+from clipfeat.images import open_source
+from clipfeat.images.record import face_key, image_key
 from tests.browsing.browsed import browse_data
 from tests.conftest import make_features
 
@@ -18,7 +22,7 @@ from tests.conftest import make_features
 def thumbnails(root: Path, cache: Path, *paths: str) -> BrowseThumbnails:
     """Return the thumbnails of images at these paths."""
     features = replace(make_features(len(paths), ("a",)), paths=np.array(paths))
-    return BrowseThumbnails(browse_data(features, [str(root)]), ThumbnailCache(cache))
+    return BrowseThumbnails(browse_data(features, [str(root)]), FileCache(cache))
 
 
 def test_a_thumbnail_is_made_once_and_again_after_a_change(tmp_path: Path) -> None:
@@ -38,6 +42,27 @@ def test_a_thumbnail_is_made_once_and_again_after_a_change(tmp_path: Path) -> No
         assert Image.open(io.BytesIO(second)).size == (90, 90)
 
 
+@pytest.mark.parametrize("face", ["", "1"])
+def test_another_image_at_the_path_is_not_shown(tmp_path: Path, face: str) -> None:
+    """Its thumbnail would stand above features and labels of the image that was there before."""
+    Image.new("RGB", (90, 45), "red").save(tmp_path / "a.png")
+    key = image_key((tmp_path / "a.png").read_bytes())
+    key = face_key(key, face) if face else key
+    features = replace(
+        make_features(1, ("a",)), paths=np.array(["a.png"]), columns={"face": np.array([face])},
+        keys=np.array([key.hex().encode()]),
+    )  # fmt: skip
+    data = replace(browse_data(features, [str(tmp_path)]), is_hashed=np.array([True]))
+    cache = FileCache(tmp_path / "cache")
+    with BrowseThumbnails(data, cache) as made:
+        assert made.make(0) is not None
+        Image.new("RGB", (90, 45), "blue").save(tmp_path / "a.png")
+        with pytest.raises(ChangedImageError):
+            made.make(0)
+    with BrowseThumbnails(replace(data, is_hashed=np.array([False])), cache) as made:
+        assert made.make(0) is not None  # a frame or an imported image
+
+
 def test_images_outside_the_root_are_not_read(tmp_path: Path) -> None:
     """Paths that lead out of the image folder have no thumbnail."""
     (tmp_path / "root").mkdir()
@@ -49,8 +74,8 @@ def test_images_outside_the_root_are_not_read(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
-def test_members_of_an_archive(tmp_path: Path) -> None:
-    """An archive is listed only once, and a broken image has no thumbnail."""
+def test_members_of_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The archive is listed once for all its images, and a broken image has no thumbnail."""
     data = io.BytesIO()
     Image.new("RGB", (20, 10)).save(data, "PNG")
     (tmp_path / "sub").mkdir()
@@ -60,13 +85,22 @@ def test_members_of_an_archive(tmp_path: Path) -> None:
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     paths = ("sub/x.tar/1.png", "sub/x.tar/2.png", "sub/x.tar/none.png")
+    listed = []
+
+    def open_counting(source: Path) -> Any:
+        listed.append(source)
+        return open_source(source)
+
+    monkeypatch.setattr("clipfeat.images.thumbnails.open_source", open_counting)
     with thumbnails(tmp_path, tmp_path / "cache", *paths) as made:
-        assert [made.make(row) is None for row in range(3)] == [False, True, True]
+        for _ in range(2):
+            assert [made.make(row) is None for row in range(3)] == [False, True, True]
+    assert listed == [tmp_path / "sub" / "x.tar"]
 
 
 def test_the_least_recently_used_thumbnails_are_deleted(tmp_path: Path) -> None:
-    """Files are deleted until the cache is below its limit. A read counts as a use."""
-    cache = ThumbnailCache(tmp_path / "cache", max_bytes=100)
+    """Files are deleted until a part of the limit is free. A read counts as a use."""
+    cache = FileCache(tmp_path / "cache", max_bytes=100)
     for number in range(12):
         cache.put(f"{number:032x}", bytes(10))
         file = tmp_path / "cache" / "00" / f"{number:032x}"[2:]
@@ -90,6 +124,6 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
 def test_short_sessions_keep_the_limit(tmp_path: Path) -> None:
     """A session that adds one thumbnail also deletes old ones of other sessions."""
     for i in range(20):
-        ThumbnailCache(tmp_path / "cache", max_bytes=100).put(f"{i:02d}key", b"x" * 50)
+        FileCache(tmp_path / "cache", max_bytes=100).put(f"{i:02d}key", b"x" * 50)
     files = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 100

@@ -63,7 +63,7 @@ function query() {
   };
 }
 
-async function refresh() {
+async function refresh(stay = false) {
   const number = ++request;
   const isCurrent = () => number === request;
   const asked = query();
@@ -80,7 +80,7 @@ async function refresh() {
     if (!isCurrent()) return;
     const n = rows.length.toLocaleString("en");
     $("count").textContent = rows.length === total ? `${n} images` : `${n} of ${total.toLocaleString("en")} images`;
-    grid.setRows(rows, asked.show === "search" ? state.similarities : new Map());
+    grid.setRows(rows, asked.show === "search" ? state.similarities : new Map(), stay);
     map.setRows(rows);
     await describe(asked, isCurrent);
   } catch (error) {
@@ -103,6 +103,11 @@ async function describe(asked, isCurrent) {
   if (!isCurrent()) return;
   $("about").replaceChildren(...sentences.map((text) => element("p", text)));
   $("about").hidden = !sentences.length;
+}
+
+/** Whether a decision about a label may change which images a query shows. */
+function dependsOnLabels({ show, order, where }) {
+  return !["all", "search"].includes(show) || order !== "listed" || "class" in where || "outcome" in where;
 }
 
 function element(name, text, className = "") {
@@ -272,7 +277,7 @@ form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("input", (event) => {
   if (event.target.name !== "path") return;
   clearTimeout(typing);
-  typing = setTimeout(refresh, 200);
+  typing = setTimeout(() => refresh(), 200);
 });
 form.addEventListener("change", async (event) => {
   const { name, value } = event.target;
@@ -287,7 +292,7 @@ form.addEventListener("change", async (event) => {
     refresh();
   }
 });
-$("filters").addEventListener("change", refresh);
+$("filters").addEventListener("change", () => refresh());
 $("map-name").addEventListener("change", () => { setBrush(null); loadMap(); refresh(); });
 $("map-colour").addEventListener("change", () => loadFilters().catch(report)); // with new classes
 $("clear-brush").addEventListener("click", () => { setBrush(null); refresh(); $("brush").focus(); });
@@ -325,8 +330,11 @@ document.addEventListener("keydown", (event) => {
   }
 });
 document.addEventListener("browse:labelled", ({ detail }) => {
-  grid.forget();
-  grid.render();
+  if (dependsOnLabels(query())) refresh(true); // lists and errors follow the decisions
+  else {
+    grid.forget();
+    grid.render();
+  }
   loadFilters().catch(report); // the counts, and the colours of the map
   if (detail.undone !== null) openPanel(detail.undone, false);
   else if (panel.dataset.row === String(detail.row)) openPanel(detail.row, false);

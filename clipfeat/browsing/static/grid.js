@@ -32,14 +32,20 @@ export class Grid {
     new ResizeObserver(() => this.layout()).observe(element);
   }
 
-  /** Show other rows. `notes` holds a text for some of them. */
-  setRows(rows, notes = new Map()) {
+  /** Show other rows. `notes` holds a text for some of them. With `stay`, the view stays in place. */
+  setRows(rows, notes = new Map(), stay = false) {
+    const { activeRow, active } = this;
+    const top = stay ? this.element.scrollTop : 0;
     this.rows = rows;
     this.notes = notes;
     this.forget();
     this.active = rows.length ? 0 : -1;
-    this.element.scrollTop = 0;
+    if (stay && rows.length && active >= 0) {
+      const place = rows.indexOf(activeRow);
+      this.active = place >= 0 ? place : Math.min(active, rows.length - 1);
+    }
     this.layout();
+    this.element.scrollTop = top;
   }
 
   /** Load the facts about the rows again. */

@@ -1,4 +1,4 @@
-"""Thumbnails on disk, in the user's cache, with a size limit."""
+"""Thumbnails and maps on disk, in the user's cache, with a size limit."""
 
 import os
 import secrets
@@ -6,35 +6,37 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-MAX_BYTES = 2**30
-"""Maximum size of the cache in bytes. It is checked once per `TRIM_AFTER` new thumbnails."""
 TRIM_AFTER = 500
+"""The size is checked at the first of this many new files of a cache."""
 KEPT = 0.8
-"""Share of the maximum size that is kept when thumbnails are deleted."""
+"""Share of the maximum size that is kept when files are deleted."""
 TEMPORARY = ".tmp"
 
 
-class ThumbnailCache:
-    """Cache of thumbnail files. Above `max_bytes`, the least recently used files are deleted.
+class FileCache:
+    """Cache of files. If they exceed `max_bytes`, the least recently used are deleted.
 
-    Several processes may use one folder. A full or read-only disk is not an error: the thumbnails
-    are then made again when they are needed.
+    Several processes may use one folder. A full or read-only disk is not an error: the files are
+    then made again when they are needed.
 
     Parameters
     ----------
     folder : Path
-        The folder. It is created with the first thumbnail, and only its owner can read it.
+        The folder. It is created with the first file, and only its owner can read it.
     max_bytes : int
         Maximum size.
+    trim_after : int
+        Number of new files after which the size is checked again.
     """
 
-    def __init__(self, folder: Path, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, folder: Path, max_bytes: int = 2**30, trim_after: int = TRIM_AFTER) -> None:
         self.folder = folder
         self.max_bytes = max_bytes
+        self._trim_after = trim_after
         self._n_new = 0
 
     def get(self, key: str) -> bytes | None:
-        """Return the thumbnail of a key, or None if it is not in the cache."""
+        """Return the content of a key's file, or None if it is not in the cache."""
         file = self._file(key)
         with suppress(OSError):
             data = file.read_bytes()
@@ -44,7 +46,7 @@ class ThumbnailCache:
         return None
 
     def put(self, key: str, data: bytes) -> None:
-        """Store a thumbnail."""
+        """Store the file of a key."""
         file = self._file(key)
         temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}{TEMPORARY}")
         with suppress(OSError):
@@ -55,12 +57,12 @@ class ThumbnailCache:
                 temporary.replace(file)
             finally:
                 temporary.unlink(missing_ok=True)
-        if self._n_new % TRIM_AFTER == 0:  # also after the first thumbnail of a process
+        if self._n_new % self._trim_after == 0:  # also at the first one of a process
             self.trim()
         self._n_new += 1
 
     def trim(self) -> None:
-        """Delete the least recently used thumbnails if the cache is too large."""
+        """Delete the least recently used files if the cache is too large."""
         files = sorted(self._stats())
         total = sum(size for _, size, _ in files)
         if total <= self.max_bytes:

@@ -33,7 +33,7 @@ def opened(path: Path, **arguments: Any) -> Encoder:
 
 
 def expected_of(**config: Any) -> Any:
-    """Compute the rows of photographs with timm's transform and NumPy."""
+    """Compute the expected rows of photographs with timm's transform and NumPy."""
     defaults: dict[str, Any] = {
         "interpolation": "bilinear", "crop_pct": 1.0, "mean": (0.5,) * 3, "std": (0.5,) * 3
     }  # fmt: skip
@@ -55,7 +55,7 @@ def expected_of(**config: Any) -> Any:
     ids=str,
 )
 def test_rows_equal_the_networks_output(file: dict[str, Any], tmp_path: Path) -> None:
-    """Rows are right for any number of images, batch size and layout of the file."""
+    """Rows are right for any number of images, batch size and file layout."""
     encoder = opened(write_face_net(tmp_path / "face.onnx", **file))
     assert encoder.spec.layer == "feature"
     assert encoder.spec.n_features == N_FEATURES
@@ -76,7 +76,7 @@ def test_rows_equal_the_networks_output(file: dict[str, Any], tmp_path: Path) ->
     ids=str,
 )
 def test_preprocessing_follows_the_arguments(config: dict[str, Any], tmp_path: Path) -> None:
-    """Arguments have the meaning that they have in timm, and change the fingerprint."""
+    """Arguments have the same meaning as in timm, and change the fingerprint."""
     path = write_face_net(tmp_path / "face.onnx")
     encoder = opened(path, **config)
     assert least_cosine(encoder.encode_images(photographs()), expected_of(**config)) > 0.9995
@@ -84,7 +84,7 @@ def test_preprocessing_follows_the_arguments(config: dict[str, Any], tmp_path: P
 
 
 def test_channels_can_be_bgr(tmp_path: Path) -> None:
-    """A network that was trained on blue, green, red gets the channels in this order."""
+    """With ``channels=bgr``, the network gets blue, green and red in this order."""
     weights = face_weights()
     turned = write_face_net(
         tmp_path / "bgr.onnx", weights=weights | {"kernel": weights["kernel"][:, ::-1].copy()}
@@ -109,7 +109,7 @@ def test_identity_is_the_digest_of_the_file(tmp_path: Path) -> None:
 
 
 def test_external_tensors_are_part_of_the_identity(tmp_path: Path) -> None:
-    """A changed external file is another encoder. One in another folder is refused."""
+    """A changed external file gives another encoder. A file in another folder is refused."""
     path = write_face_net(tmp_path / "face.onnx", outside="face.data")
     before = opened(path)
     assert least_cosine(before.encode_images(photographs()), expected_of()) > 0.9995
@@ -128,7 +128,7 @@ def test_external_tensors_are_part_of_the_identity(tmp_path: Path) -> None:
 
 
 def test_a_file_of_any_size_needs_an_image_size(tmp_path: Path) -> None:
-    """A file that takes images of any size is opened only with --image-size."""
+    """A file without a fixed input size is opened only with --image-size."""
     path = write_face_net(tmp_path / "any.onnx", size="side")
     with pytest.raises(UsageError, match="Pass --image-size"):
         opened(path)
@@ -167,14 +167,14 @@ def test_unsuitable_options_and_files_are_refused(
     message: str,
     tmp_path: Path,
 ) -> None:
-    """No value is guessed, and each error has a remedy."""
+    """Unsuitable options and files are errors with a remedy, and nothing is guessed."""
     path = write_face_net(tmp_path / "face.onnx", **file)
     with pytest.raises(error, match=message):
         open_encoder(f"onnx:{path}", replace(OPTIONS, **change))
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
-    """An image, an empty file and a missing file raise an error that names the file."""
+    """An image, an empty file or a missing file is an error that names the file."""
     for content in (b"\x89PNG no network", b""):
         path = tmp_path / "other.onnx"
         path.write_bytes(content)
@@ -185,7 +185,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error contains the command for pip."""
+    """Without onnxruntime, the error contains the pip command."""
     path = write_face_net(tmp_path / "face.onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'clipfeat\[onnx\]'"):
@@ -193,7 +193,7 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_out_of_memory_is_a_memory_error(tmp_path: Path) -> None:
-    """A MemoryError makes the caller try a smaller batch."""
+    """Full memory raises MemoryError, so the caller tries a smaller batch."""
     from clipfeat.encoders.onnx_file import runner
 
     class Full:
@@ -208,7 +208,7 @@ def test_out_of_memory_is_a_memory_error(tmp_path: Path) -> None:
 
 
 def test_from_images_to_predictions(image_folder: Path, tmp_path: Path) -> None:
-    """embed, fit and predict work, also if the file is renamed and passed once as --weights."""
+    """embed, fit and predict work. A renamed file is passed once as --weights."""
     face = write_face_net(tmp_path / "face.onnx")
     features, model, out = (tmp_path / name for name in ("f.h5", "m.clipfeat", "p.csv"))
 
@@ -237,7 +237,7 @@ def test_from_images_to_predictions(image_folder: Path, tmp_path: Path) -> None:
 
 
 def test_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session uses one thread if many batches follow, else all cores."""
+    """A session uses one thread if there are many batches, otherwise all cores."""
     import onnxruntime
 
     threads = []
@@ -286,7 +286,7 @@ def _set_external(model: Any, key: str, value: str) -> None:
 def test_external_tensors_stay_in_the_folder(
     key: str, value: str, message: str, tmp_path: Path
 ) -> None:
-    """Their place is checked before onnxruntime opens it."""
+    """Paths of external files are checked before onnxruntime opens them."""
     folder = tmp_path / "model"
     folder.mkdir()
     path = write_face_net(folder / "face.onnx", outside="face.data")
@@ -308,7 +308,7 @@ def test_external_tensors_of_sparse_values_are_checked(tmp_path: Path) -> None:
 
 
 def test_a_model_and_its_external_file_may_be_links(tmp_path: Path) -> None:
-    """The cache of the hub contains links to files in another folder."""
+    """Links to another folder are accepted, because the hub's cache consists of such links."""
     for name in ("blobs", "snapshot"):
         (tmp_path / name).mkdir()
     write_face_net(tmp_path / "blobs" / "face.onnx", outside="face.data")
@@ -319,7 +319,7 @@ def test_a_model_and_its_external_file_may_be_links(tmp_path: Path) -> None:
 
 
 def _loop_forever(model: Any) -> None:
-    """Insert a loop of 2**62 steps, of which each reads the value of the step before."""
+    """Insert a loop of 2**62 steps, each of which reads the value of the previous step."""
     helper, numbers = onnx.helper, onnx.TensorProto
     kinds = [("step", numbers.INT64), ("go", numbers.BOOL), ("before", numbers.INT64)]
     inputs = [helper.make_tensor_value_info(name, kind, []) for name, kind in kinds]
@@ -374,7 +374,7 @@ def _fill_memory(model: Any) -> None:
 
 
 def _multiply_often(model: Any) -> None:
-    """Insert a chain of 2000 products of matrices of 4 MB, whose values are those of the image."""
+    """Insert a chain of 2000 products of 4 MB matrices, which depend on the image."""
     helper = onnx.helper
     shape = onnx.numpy_helper.from_array(np.array([1000, 1000]), "square")
     model.graph.initializer.append(shape)
@@ -435,7 +435,7 @@ def _call_often(model: Any) -> None:
 def test_a_file_that_hangs_or_fills_the_memory(
     change: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is run in a child process with limits first."""
+    """The file first runs in a child process with limits, so it is one error."""
     monkeypatch.setattr("clipfeat.encoders.onnx_trial.SECONDS", 2)
     path = _edit(write_face_net(tmp_path / "face.onnx"), change)
     with pytest.raises(WeightsError, match=f"face.onnx {message}"):
@@ -464,7 +464,7 @@ def _depend_on_the_image(model: Any) -> None:
 
 
 def _depend_in_a_function(model: Any) -> None:
-    """Compute the size in a function, which the graph calls with the image."""
+    """Compute a size that depends on the image in a function of the model."""
     _depend_on_the_image(model)
     nodes = list(model.graph.node)[-8:]
     del model.graph.node[-8:]
@@ -477,7 +477,7 @@ def _depend_in_a_function(model: Any) -> None:
 
 
 def _depend_in_a_branch(model: Any) -> None:
-    """Compute the size in a branch, which uses values of the graph around it."""
+    """Compute a size in a branch that uses values of the enclosing graph."""
     _depend_on_the_image(model)
     nodes = list(model.graph.node)[-8:]
     del model.graph.node[-8:]
@@ -515,14 +515,14 @@ def _choose_by_the_image(model: Any) -> None:
 def test_sizes_that_depend_on_pixels_are_refused(
     change: Any, operator: str, tmp_path: Path
 ) -> None:
-    """The trial run on one batch would not find the time and memory that other images need."""
+    """Tensor sizes that depend on pixels are refused, because a trial run cannot bound them."""
     path = _edit(write_face_net(tmp_path / "face.onnx"), change)
     with pytest.raises(WeightsError, match=f"has the operator {operator}, and the size of its"):
         opened(path)
 
 
 def test_sizes_that_depend_on_the_shape_of_the_images_are_usual(tmp_path: Path) -> None:
-    """Exported networks often compute shapes with the operator Shape."""
+    """Tensor sizes that depend only on the image shape are accepted."""
 
     def reshape(model: Any) -> None:
         del model.graph.node[-1]
@@ -548,7 +548,7 @@ def test_limits_grow_with_the_size_of_the_model() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a child process")
 def test_a_file_that_only_the_parser_cannot_hold(tmp_path: Path) -> None:
-    """Ten million empty nodes need 20 MB in the file, and 1.5 GB when they are parsed."""
+    """A file of 20 MB that needs 1.5 GB when it is parsed is an error."""
     graph = b"\x0a\x00" * 10_000_000
     path = tmp_path / "nodes.onnx"
     path.write_bytes(b"\x08\x09\x3a\x80\xda\xc4\x09" + graph)
@@ -557,7 +557,7 @@ def test_a_file_that_only_the_parser_cannot_hold(tmp_path: Path) -> None:
 
 
 def test_loops_are_refused(tmp_path: Path) -> None:
-    """A loop may end on the images of the trial run, and run forever on others."""
+    """Loops are refused, because a loop that ends on the trial run may not end on other images."""
     path = _edit(write_face_net(tmp_path / "face.onnx"), _loop_forever)
     with pytest.raises(WeightsError, match="has the operator Loop"):
         opened(path)
@@ -565,7 +565,7 @@ def test_loops_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sends a signal")
 def test_a_file_that_crashes_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crash of the child is an error that names the file."""
+    """If the child process crashes, the error names the file."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     (tmp_path / "python").write_text("#!/bin/sh\nkill -SEGV $$\n")
     (tmp_path / "python").chmod(0o755)

@@ -1,4 +1,4 @@
-"""Encoders with weights from an installed package."""
+"""Tests of encoders whose weights come from an installed package."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ REFERENCES = {
 
 
 def generated() -> list[RGB]:
-    """Compute a gradient, rings and squares in whole numbers."""
+    """Compute an image with a gradient, rings and squares, in integers."""
     y, x = np.mgrid[:300, :280]
     gradient = np.stack([x * 255 // 279, y * 255 // 299, (x + y) * 255 // 578], axis=2)
     rings = np.stack([(x * x + y * y) // (40 + 20 * i) % 256 for i in range(3)], axis=2)
@@ -48,7 +48,7 @@ def generated() -> list[RGB]:
 @pytest.mark.parametrize(("name", "size"), [("efficientnet-lite0", 224),
                          ("efficientnet-lite1", 240), ("efficientnet-lite2", 260)])  # fmt: skip
 def test_features_equal_those_of_the_original_network(name: str, size: int) -> None:
-    """Weights, mapping and preprocessing give the features of the network's original code."""
+    """Features equal those that the network's original code computed."""
     encoder = open_encoder(name, CPU)
     assert encoder.spec.name == f"package:{name}"
     assert encoder.spec.input_size == (size, size)
@@ -58,7 +58,7 @@ def test_features_equal_those_of_the_original_network(name: str, size: int) -> N
 
 
 def test_the_package_is_not_imported() -> None:
-    """Only the file of weights is read, without the package's code and without a network."""
+    """Only the weights file is read. The package's code does not run."""
     script = (
         "import socket, sys\n"
         "from clipfeat.encoders import EncoderOptions, open_encoder\n"
@@ -74,7 +74,7 @@ def test_the_package_is_not_imported() -> None:
 
 
 def test_options_of_timm() -> None:
-    """Layers, pools, size, crop and arguments work as for an encoder of timm."""
+    """Layers, pools, size, crop and arguments work as for a timm encoder."""
     options = EncoderOptions(
         device="cpu", layers="all", pool="mean+std", image_size=96, crop="tiles",
         arguments={"pad_type": "", "std": 0.25},
@@ -88,7 +88,7 @@ def test_options_of_timm() -> None:
 
 
 def test_a_copy_of_the_file_is_loaded(tmp_path: Path) -> None:
-    """``weights`` takes a file of the package, or one of timm with the same tensors."""
+    """``weights`` accepts the package's file, or a timm file with the same tensors."""
     own = find_weights("efficientnet-lite0")
     copy = tmp_path / "copy.pt"
     model = packages.timm.create_model("tf_efficientnet_lite0")
@@ -102,7 +102,7 @@ def test_a_copy_of_the_file_is_loaded(tmp_path: Path) -> None:
 
 
 def test_weights_that_do_not_fit() -> None:
-    """Other weights are refused, also those of the same shapes in another order."""
+    """Other weights are refused, even if only the order of their shapes differs."""
     file = find_weights("efficientnet-lite1")
     options = EncoderOptions(weights=file, device="cpu")
     with pytest.raises(WeightsError, match="expected 296 tensors, got 386"):

@@ -1,4 +1,4 @@
-"""Tests of the libraries' transforms on uint8 tensors."""
+"""Tests of the uint8 versions of the libraries' transforms."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def normalised(image: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("size", [(512, 400), (90, 333), (64, 64), (20, 31), (1, 5)])
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_pixels_differ_by_at_most_two_levels(name: str, size: tuple[int, int]) -> None:
-    """Images of any size become uint8 of the library's shape, within two levels of its pixels."""
+    """Pixels of images of any size are within two levels of the library's pixels."""
     photo = photograph(*size)
     ours = preprocessing_of(TRANSFORMS[name])(photo)
     theirs = TRANSFORMS[name](Image.fromarray(photo))
@@ -72,6 +72,6 @@ def test_pixels_differ_by_at_most_two_levels(name: str, size: tuple[int, int]) -
     ids=["longest", "lanczos", "another step"],
 )
 def test_other_transforms_run_unchanged(transform: Any) -> None:
-    """A transform with other steps is called itself."""
+    """A transform with unknown steps is called unchanged."""
     photo = photograph(100, 80)
     assert torch.equal(preprocessing_of(transform)(photo), transform(Image.fromarray(photo)))

@@ -1,4 +1,4 @@
-"""Imports of torchvision and timm without the compiler of torch."""
+"""Tests of importing torchvision and timm without torch's compiler."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ def test_an_encoder_opens_without_the_compiler() -> None:
 
 
 def test_the_compiler_works_afterwards() -> None:
-    """A function that must not be compiled runs as it is inside a compiled function."""
+    """Functions excluded from compilation still run inside compiled functions."""
     run(
         OPEN
         + """

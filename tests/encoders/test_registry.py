@@ -1,4 +1,4 @@
-"""Tests of the encoder registry and of its plug-ins."""
+"""Tests of the encoder registry and of encoder plug-ins."""
 
 import subprocess
 import sys
@@ -63,7 +63,7 @@ def build(name, options, *, n_images, samples):
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Put a package with an entry point on the path, as an installer would."""
+    """Put a package with an entry point on the path, like an installer."""
     (tmp_path / "brightness.py").write_text(PACKAGE)
     info = tmp_path / "brightness-1.0.dist-info"
     info.mkdir()
@@ -79,7 +79,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 @pytest.mark.usefixtures("installed")
 def test_plugin_encoder_is_opened_and_listed() -> None:
-    """An installed package's library is opened, listed and opened again from its spec."""
+    """An encoder of an installed plug-in is listed, opened, and opened again from its spec."""
     assert "brightness" in encoder_libraries()
     assert list_encoders("brightness") == ["brightness:mean", "brightness:median"]
     options = EncoderOptions(device="cpu", arguments={"gain": 2})
@@ -95,7 +95,7 @@ def test_plugin_encoder_is_opened_and_listed() -> None:
 
 
 def test_plugin_encoder_is_listed_by_the_command(installed: Path) -> None:
-    """A new process finds the installed package's library."""
+    """The command in a new process lists the plug-in's encoders."""
     script = "\n".join(
         [
             "import sys",
@@ -122,13 +122,13 @@ def test_plugin_encoder_is_listed_by_the_command(installed: Path) -> None:
     ],
 )
 def test_local_file(name: str, weights: str | Path | None, file: str | None) -> None:
-    """The file is the given weights, or the name if the library's names are files."""
+    """The local file is the given weights file, or the name for libraries that name files."""
     assert local_file(name, weights) == file
 
 
 @pytest.mark.parametrize("alias", ENCODER_ALIASES)
 def test_aliases_state_the_size_and_the_licence(alias: str) -> None:
-    """The number of parameters is that of the network, and the licence is that of timm."""
+    """Each alias has the network's number of parameters and timm's licence."""
     row = ENCODER_ALIASES[alias]
     library, _, name = row.name.partition(":")
     with torch.device("meta"):

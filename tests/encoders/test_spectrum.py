@@ -13,7 +13,7 @@ from clipfeat.encoders.spectrum import power_spectrum
 
 
 def test_images_are_not_resized(tmp_path: Path) -> None:
-    """The row of a file is the spectrum of its central pixels, without interpolation."""
+    """The row is the spectrum of the central pixels, without interpolation."""
     photo = skimage.data.astronaut()
     expected = {}
     for height, width, kind in ((500, 300, "png"), (300, 512, "jpg"), (60, 100, "png")):

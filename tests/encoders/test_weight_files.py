@@ -1,4 +1,4 @@
-"""Files of weights from a stranger: each is one error, before memory is allocated for it."""
+"""Tests of hostile weights files, each of which is an error before memory is allocated."""
 
 import json
 import pickle
@@ -93,7 +93,7 @@ def saved(path: Path, value: Any, *, is_zip: bool) -> Path:
 def test_pickles_that_call_functions(
     call: Calls, message: str, is_zip: bool, tmp_path: Path
 ) -> None:
-    """`torch.load` runs `bytearray`, which fills any amount of memory."""
+    """Pickles that call `bytearray`, which `torch.load` allows, are refused."""
     path = saved(tmp_path / "w.pt", {"a": call}, is_zip=is_zip)
     with pytest.raises(WeightsError, match=rf"w.pt does not contain .*{message}"):
         open_encoder("open_clip:RN50", EncoderOptions(weights=str(path), device="cpu"))
@@ -113,7 +113,7 @@ NESTED = {
 @pytest.mark.parametrize("is_zip", [True, False])
 @pytest.mark.parametrize("case", NESTED)
 def test_pickles_that_take_hours_or_crash(case: str, is_zip: bool, tmp_path: Path) -> None:
-    """`torch.load` hashes and prints tuples in which each contains the one before twice."""
+    """Nested tuples that `torch.load` would expand exponentially are refused."""
     path, content = tmp_path / "w.pt", b"\x80\2" + NESTED[case]
     if is_zip:
         with zipfile.ZipFile(path, "w") as archive:

@@ -1,4 +1,4 @@
-"""Small ONNX files like those of exported face networks, written by the tests."""
+"""Writer of small ONNX files like those of exported face networks."""
 
 from pathlib import Path
 

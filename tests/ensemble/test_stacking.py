@@ -1,4 +1,4 @@
-"""Stacking."""
+"""Tests of stacking."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
 
 
 def test_a_member_that_memorises_gets_no_weight() -> None:
-    """A 1-nearest neighbour on noise is perfect on training rows and gets a small coefficient."""
+    """A 1-nearest neighbour that is perfect only in training gets a small coefficient."""
     data = make_features(100, apart=2.0, n_features=2)
     X = np.hstack([data.X, np.random.default_rng(0).normal(size=(200, 200)).astype(np.float32)])
     tree = make_classifier("knn").set_params(cappedneighborsclassifier__n_neighbors=1)
@@ -39,7 +39,7 @@ def test_a_member_that_memorises_gets_no_weight() -> None:
 
 @pytest.mark.parametrize("classes", [("a", "b"), ("a", "b", "c")])
 def test_known_out_of_fold_probabilities_give_the_same(classes: tuple[str, ...]) -> None:
-    """Given probabilities equal computed ones; NaN rows are skipped; the model can be saved."""
+    """Given probabilities give the same model as computed ones. NaN rows are skipped."""
     data = make_features(30, classes, groups=True)
     made = StackedClassifier(MEMBERS, n_splits=3, random_state=0)
     made.fit(data.X, data.labels, groups=data.groups)

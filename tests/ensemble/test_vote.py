@@ -1,4 +1,4 @@
-"""The soft vote."""
+"""Tests of the soft vote."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ probabilities = st.integers(1, 4).flatmap(
 @settings(max_examples=100, deadline=None)
 @given(probabilities, st.randoms(use_true_random=False))
 def test_votes_are_averages(raw: list[list[float]], random: Any) -> None:
-    """Rows sum to 1, lie between those of the members, and do not depend on their order."""
+    """Rows sum to 1, lie between the members' rows, and do not depend on the members' order."""
     members = [np.array([row]) / np.sum(row) for row in raw]
     vote = soft_vote(members)
     stacked = np.concatenate(members)
@@ -46,20 +46,20 @@ def test_votes_are_averages(raw: list[list[float]], random: Any) -> None:
 
 @pytest.mark.parametrize("scores", [[[2.0, -1.0]], [[0.3, 0.3]], [[np.nan, 1.0]], [[1.2, -0.2]]])
 def test_only_probabilities_are_accepted(scores: list[list[float]]) -> None:
-    """Decision functions, unnormalised scores and NaN raise an error."""
+    """Members that return decision values, unnormalised scores or NaN are errors."""
     with pytest.raises(DataError, match="not probabilities"):
         soft_vote([scores])
 
 
 @pytest.mark.parametrize("weights", [[1.0], [-1.0, 2.0], [0.0, 0.0], [np.nan, 1.0]])
 def test_invalid_weights_are_refused(weights: list[float]) -> None:
-    """Weights have the length of the members, are not negative, and not all zero."""
+    """Weights must match the members, must not be negative, and must not all be zero."""
     with pytest.raises(UsageError, match="weight"):
         soft_vote([[[0.5, 0.5]], [[0.5, 0.5]]], weights)
 
 
 def test_an_unseen_class_is_a_zero_column() -> None:
-    """Columns follow all classes, even those a member has not seen."""
+    """A class that a member has not seen gets a zero column from this member."""
     assert align(np.array([[0.3, 0.7]]), [0, 2], [0, 1, 2]).tolist() == [[0.3, 0.0, 0.7]]
 
 

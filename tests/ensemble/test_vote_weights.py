@@ -1,4 +1,4 @@
-"""Weights learned from out-of-fold probabilities."""
+"""Tests of vote weights learned from out-of-fold probabilities."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ seeds = st.integers(0, 10_000)
 
 
 def members(seed: int, n: int = 60, n_classes: int = 3) -> tuple[list[np.ndarray], np.ndarray]:
-    """Simulate three members: a good one, a weak one, and one that guesses."""
+    """Simulate a good member, a weak one, and one that guesses."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, n_classes, n)
     truth = np.eye(n_classes)[y]
@@ -24,7 +24,7 @@ def members(seed: int, n: int = 60, n_classes: int = 3) -> tuple[list[np.ndarray
 @settings(max_examples=30, deadline=None)
 @given(seeds, st.sampled_from(["greedy", "log_loss"]))
 def test_learned_weights_are_no_worse_than_one_member_or_all(seed: int, how: str) -> None:
-    """On the rows they are learned from, their log loss is at most that of any member."""
+    """Their training log loss is at most that of any member, or for log_loss of any weights."""
     p, y = members(seed)
     weights = learn_weights(how, p, y)
     learned = METRICS["log_loss"].function(y, soft_vote(p, weights.tolist()))
@@ -52,7 +52,7 @@ def test_the_order_of_members_does_not_matter(seed: int, how: str) -> None:
 
 
 def test_invalid_requests_are_refused() -> None:
-    """An unknown weighting and an empty set of rows raise an error."""
+    """An unknown weighting and an empty set of rows are errors."""
     p, y = members(0)
     with pytest.raises(UnknownNameError, match="did you mean greedy"):
         learn_weights("gredy", p, y)

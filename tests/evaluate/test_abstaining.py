@@ -1,4 +1,4 @@
-"""Calibration of prediction sets: which images, and what holds for new images."""
+"""Tests of the calibration of prediction sets."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ ABSTAINING = FitOptions(abstain=0.05)
 
 
 def missed(model: Model, seed: int) -> np.ndarray:
-    """Return the share of fresh images of each class whose set lacks their class."""
+    """Return the share of new images of each class whose prediction set lacks their class."""
     assert model.abstention is not None
     fresh = make_features(1000, apart=1.5, seed=seed)
     sets = model.abstention.sets(model.predict_proba(fresh))
@@ -25,7 +25,7 @@ def missed(model: Model, seed: int) -> np.ndarray:
 
 
 def test_the_level_holds_for_fresh_images() -> None:
-    """The mean share over 20 models is at most the level, up to 3 standard errors.
+    """On average over 20 models, the missed share is at most the level, up to 3 standard errors.
 
     One model has a standard deviation of about 0.024: 0.023 by its 79 calibration images of each
     class, and 0.007 by its 1000 fresh images.
@@ -60,7 +60,7 @@ def test_out_of_fold_probabilities_calibrate() -> None:
 
 
 def test_some_classifiers_are_calibrated_on_rows_that_no_fit_saw() -> None:
-    """The left-out images are recorded, and also choose the threshold."""
+    """The left-out images are recorded, and also give the threshold."""
     data = make_features(240)
     options = replace(ABSTAINING, tune=True, max_fpr=0.05)
     model = fit(data, "ridge", cv=2, options=options)
@@ -73,7 +73,7 @@ def test_some_classifiers_are_calibrated_on_rows_that_no_fit_saw() -> None:
 
 
 def test_augmented_views_do_not_calibrate() -> None:
-    """Only the images themselves do, as new images are predicted without augmentations."""
+    """Only original images calibrate, because new images have no augmented views."""
     plain = make_features(40)
     files = plain.paths
     views = np.array(["original"] * 80 + ["jpeg50"] * 80)
@@ -96,7 +96,7 @@ def test_augmented_views_do_not_calibrate() -> None:
 
 
 def test_refusals() -> None:
-    """Options that cannot be met are refused before the fits."""
+    """Options that cannot be satisfied are refused before any fit."""
     with pytest.raises(DataError, match=r"need 19 images of each class, but class 'fake' has 12"):
         fit(make_features(12), "logreg", options=ABSTAINING)
     with pytest.raises(DataError, match=r"need 38 .* half of them to calibrate mlp, .* has 30"):

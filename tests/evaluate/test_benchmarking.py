@@ -49,7 +49,7 @@ def test_random_labels_score_at_chance(features: FeatureSet) -> None:
 
 
 def test_identical_images_stay_in_one_fold() -> None:
-    """Copies of an image with a random label are predicted only if a fold splits them."""
+    """Copies with a random label cannot be predicted, because they share a fold."""
     rng = np.random.default_rng(0)
     base = make_features(20, apart=0.0, n_features=20)
     y = rng.integers(0, 2, 40)
@@ -67,7 +67,7 @@ def test_identical_images_stay_in_one_fold() -> None:
 def test_a_failing_classifier_does_not_affect_the_others(
     features: FeatureSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An entry that raises is in the errors, and the other entries have results."""
+    """A failing entry is recorded as an error, and the other entries have results."""
     monkeypatch.setitem(classifiers(), "broken", ClassifierRow("broken", "nowhere:make", "raises"))
     run = benchmark(features, "logreg,broken", protocol=3)
     assert list(run.errors) == ["broken"]
@@ -75,7 +75,7 @@ def test_a_failing_classifier_does_not_affect_the_others(
 
 
 def test_encoders_are_compared_and_vote_together(features: FeatureSet) -> None:
-    """Two encoders give one entry each, and a vote of both."""
+    """Two encoders give one entry each, and a vote of both entries."""
     both = join([features, make_features(name="other", seed=5)])
     run = benchmark(both, "logreg", protocol=4)
     assert set(run.probabilities) == {
@@ -84,7 +84,7 @@ def test_encoders_are_compared_and_vote_together(features: FeatureSet) -> None:
 
 
 def test_unlabelled_rows_are_left_out(features: FeatureSet) -> None:
-    """Rows without a label are counted but not used."""
+    """Unlabelled rows are counted but not used."""
     y = np.where(np.arange(40) % 4 == 0, -1, features.y)
     run = benchmark(replace(features, y=y), "logreg", protocol=3)
     assert run.about["unlabelled"] == 10
@@ -92,13 +92,13 @@ def test_unlabelled_rows_are_left_out(features: FeatureSet) -> None:
 
 
 def test_too_few_of_a_class_is_an_error() -> None:
-    """The error names a class with fewer images than folds before any fit."""
+    """A class with fewer images than folds is named in an error before any fit."""
     with pytest.raises(LabelError, match="'fake' has 3 images"):
         benchmark(make_features(3), "logreg", protocol=5)
 
 
 def test_an_entry_that_failed_in_a_trial_has_no_rank(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is listed last, and is not a member of the vote in any trial."""
+    """An entry that failed in one trial is listed last, and votes in no trial."""
     plain = cells.run_cell
 
     def fails(spec: cells.CellSpec, *args: Any, **settings: Any) -> Any:
@@ -118,14 +118,14 @@ def test_an_entry_that_failed_in_a_trial_has_no_rank(monkeypatch: pytest.MonkeyP
 
 
 def test_an_unwritable_cache_ends_the_run(features: FeatureSet, tmp_path: Path) -> None:
-    """A storage error is not recorded as the error of a classifier."""
+    """A storage error ends the run, and is not recorded as a classifier's error."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
         benchmark(features, "logreg", protocol=3, cache=tmp_path / "file" / "cells")
 
 
 def test_max_fpr_counts_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With ten rows per file, the false positive rate is that of files, not of rows."""
+    """With ten rows per file, the false positive rate is computed over files, not rows."""
     rng = np.random.default_rng(0)
     data = make_features(60, apart=1.0).take(np.repeat(np.arange(120), 10))
     noisy = data.X + rng.normal(size=data.X.shape).astype(np.float32) * 2
@@ -137,7 +137,7 @@ def test_max_fpr_counts_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_chosen_positive_class_has_its_own_cells(tmp_path: Path) -> None:
-    """Two runs may share a cache. The average precision depends on the positive class."""
+    """Runs that differ only in the positive class can share a cache, and still differ in scores."""
     features = make_features(apart=0.7)
     runs = [
         benchmark(features, "logreg", protocol=3, options=FitOptions(positive=name), cache=tmp_path)
@@ -159,7 +159,7 @@ def test_a_chosen_positive_class_has_its_own_cells(tmp_path: Path) -> None:
 def test_phases_are_reported(
     features: FeatureSet, phases_of: Callable[[Callable[..., Any]], list[str]]
 ) -> None:
-    """Each fit is counted, with the fit that runs. The scores and the duplicates follow."""
+    """Each fit is counted and named. The scores and the duplicates follow."""
     run = partial(benchmark, features, "logreg,dummy", protocol=2)
     assert phases_of(run) == ["fitting", "scoring", "searching near duplicates"]
     seen: list[Phase] = []

@@ -19,7 +19,7 @@ from tests.report.runs import make_run
 
 
 def test_a_run_equals_itself() -> None:
-    """Difference and interval are zero, and the p-value is 1."""
+    """Compared with itself, a run has zero differences and p-values of 1."""
     run = benchmark(make_features(40, apart=1.0), "logreg,knn", protocol=4)
     comparison = compare({"a": run, "b": run}, "roc_auc")
     assert comparison.n_files == 80
@@ -34,7 +34,7 @@ def test_phases_are_reported(phases_of: Callable[[Callable[..., Any]], list[str]
 
 
 def test_differences_are_positive_for_the_better_run(features: FeatureSet) -> None:
-    """Rows are paired in any order, and a lower log loss is an improvement."""
+    """Rows are paired in any order, and a lower log loss counts as an improvement."""
     weak = make_features(60, apart=0.5)
     strong = replace(weak, X=weak.X + 2 * weak.y[:, None].astype(np.float32))
     shuffled = strong.take(np.random.default_rng(0).permutation(120))
@@ -50,7 +50,7 @@ def test_differences_are_positive_for_the_better_run(features: FeatureSet) -> No
 
 
 def test_other_images_or_labels_are_an_error(features: FeatureSet) -> None:
-    """Images are identified by content hash, and must have equal labels in all runs."""
+    """Images are matched by content hash, and must have the same label in all runs."""
     run = benchmark(features, "logreg", protocol=3)
     other = replace(features, keys=np.array([f"{i + 99:032x}".encode() for i in range(40)]))
     with pytest.raises(DataError, match="no image was tested in all"):
@@ -75,7 +75,7 @@ def test_seeds_and_sizes_are_averaged_as_in_the_leaderboard() -> None:
 
 
 def test_differing_options_and_data_are_stated() -> None:
-    """Options are compared by value, and the data by fingerprint. Equal ones are left out."""
+    """Options that differ in value, and data that differ in fingerprint, are listed."""
     data = make_features(30)
     first = benchmark(data, "logreg", protocol=3, options=FitOptions(balance="prior"))
     second = benchmark(data.take(np.arange(60) % 5 > 0), "logreg,knn", protocol=3, random_state=1)
@@ -117,7 +117,7 @@ def one_hot(codes: np.ndarray) -> np.ndarray:
 
 
 def test_held_out_values_are_the_units_of_leave_one_out() -> None:
-    """The interval of a new generator is wider than that of new images."""
+    """In leave-one-out, a note states that intervals include the choice of values."""
     data = generators()
     run = benchmark(data, "logreg", protocol=LeaveOneOut("generator"))
     comparison = compare({"a": run, "b": run})
@@ -126,7 +126,7 @@ def test_held_out_values_are_the_units_of_leave_one_out() -> None:
 
 
 def test_runs_without_a_common_entry_say_so() -> None:
-    """There are values, but no differences, and a note gives the reason."""
+    """Without a common entry there are no differences, and a note gives the reason."""
     data = make_features(30)
     runs = {"a": make_run(data, None, {"svm": 1.0}), "b": make_run(data, None, {"knn": 1.0})}
     comparison = compare(runs)
@@ -137,7 +137,7 @@ def test_runs_without_a_common_entry_say_so() -> None:
 
 
 def test_equal_runs_are_seldom_called_different() -> None:
-    """Of 30 comparisons of three equal runs with four entries each, few find a difference.
+    """Few of 30 comparisons of three equal runs with four entries each find a difference.
 
     The table ``compare`` of the simulations has more cases, in 200 draws. At a true probability of
     5 %, more than five of 30 comparisons find a difference with 0.3 %. Without the correction for

@@ -1,4 +1,4 @@
-"""Tests of the scores of another detector as an entry of a benchmark."""
+"""Tests of another detector's scores as an entry of a benchmark."""
 
 import unicodedata
 from dataclasses import replace
@@ -31,7 +31,7 @@ def value(run: Benchmark, entry: str, metric: str) -> float:
 
 
 def test_probabilities_equal_those_of_the_classifier_that_made_them(tmp_path: Path) -> None:
-    """The scores of a fitted entry, read from a file, have the same metrics and a full tie."""
+    """Scores of a fitted entry, read from a file, give the same metrics."""
     first = benchmark(DATA, "logreg", protocol=4)
     p = first.probabilities["logreg"][:, 1]
     lines = [f"{path},{score!r}" for path, score in zip(first.paths, p.tolist(), strict=True)]
@@ -47,7 +47,7 @@ def test_probabilities_equal_those_of_the_classifier_that_made_them(tmp_path: Pa
 
 @pytest.mark.parametrize("scale", [3.0, 1e-6, 1e6])
 def test_scores_of_any_range(scale: float, tmp_path: Path) -> None:
-    """Ranks are kept, the threshold is chosen on training rows, and probabilities are undefined."""
+    """Unbounded scores keep their ranking and get a threshold, but no probability metrics."""
     scores = logits(DATA, scale)
     run = benchmark(DATA, ["logreg", Scores("other", scores)], protocol=4)
     raw = np.array([scores[path] for path in run.paths])
@@ -78,7 +78,7 @@ def test_scores_of_any_range(scale: float, tmp_path: Path) -> None:
 
 
 def test_scores_that_rounding_would_tie_are_ranked() -> None:
-    """One huge score does not make the other scores equal."""
+    """One huge score does not make all other scores tie."""
     scores = logits(DATA)
     plain = value(benchmark(DATA, [Scores("x", scores)], protocol=4), "x", "roc_auc")
     largest = max(scores, key=lambda path: scores[path])
@@ -87,7 +87,7 @@ def test_scores_that_rounding_would_tie_are_ranked() -> None:
 
 
 def test_every_protocol_takes_scores() -> None:
-    """Leave-one-out, a separate test set and an official split use the same scores."""
+    """Leave-one-out, a separate test set and an official split accept scores."""
     data = generators()
     run = benchmark(data, ["logreg", Scores("x", logits(data))], protocol=LeaveOneOut("generator"))
     assert set(run.entries) == {"logreg", "x"}
@@ -113,7 +113,7 @@ def test_every_protocol_takes_scores() -> None:
 
 
 def test_scores_are_paired_like_labels() -> None:
-    """Paths, file names, stems and Unicode normal forms are paired by the rule of all tables."""
+    """Scores are paired with images by the same rule as the labels of tables."""
     names = [f"d/é{i}.png" for i in range(80)]
     data = replace(DATA, paths=np.array(names))
     scores = dict(zip(names, logits(DATA).values(), strict=True))
@@ -138,7 +138,7 @@ def test_scores_are_paired_like_labels() -> None:
 
 
 def test_a_path_of_two_images_has_no_silent_score() -> None:
-    """A path in both sets is that of the test image, unless the training image needs a score."""
+    """A path in both sets refers to the test image. It is an error if both need a score."""
     test = replace(DATA, keys=np.char.replace(DATA.keys, b"0", b"e"))
     scores = {path: 0.1 + 0.8 * y for path, y in zip(DATA.paths, DATA.y.tolist(), strict=True)}
     run = benchmark(DATA, ["logreg", Scores("x", scores)], protocol=TrainTest(test))
@@ -149,7 +149,7 @@ def test_a_path_of_two_images_has_no_silent_score() -> None:
 
 
 def test_frames_have_their_own_scores() -> None:
-    """The name of a frame is used before that of its video."""
+    """A score of a frame is preferred to a score of its video."""
     paths = np.array([f"{i // 2}.mp4#t={i % 2}" for i in range(80)])
     files = np.array([f"{i // 2}.mp4" for i in range(80)])
     data = replace(DATA, paths=paths, columns={"file": files})
@@ -161,7 +161,7 @@ def test_frames_have_their_own_scores() -> None:
 
 
 def test_scores_that_cannot_be_used() -> None:
-    """Missing scores are counted. Names must differ, and there must be two classes."""
+    """Missing scores, repeated names and more than two classes are errors."""
     scores = logits(DATA)
     some = dict(list(scores.items())[5:])
     with pytest.raises(DataError, match=r"5 of 80 images have no score of x, such as 'real/0000"):
@@ -192,14 +192,14 @@ def test_scores_that_cannot_be_used() -> None:
     ],
 )
 def test_files_that_cannot_be_read(text: str, match: str, tmp_path: Path) -> None:
-    """The message names the row or the columns."""
+    """The error names the row or the columns."""
     (tmp_path / "x.csv").write_text(text)
     with pytest.raises(DataError, match=match):
         Scores.read(tmp_path / "x.csv")
 
 
 def test_headers_are_optional(tmp_path: Path) -> None:
-    """Two columns are paths and scores. More columns are ignored if the usual names are there."""
+    """Usual column names select paths and scores. Otherwise, the first two columns are used."""
     for number, text in enumerate(
         (
             "a,1\nb,2\n",

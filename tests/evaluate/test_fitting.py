@@ -1,4 +1,4 @@
-"""Fitting and scoring a model."""
+"""Tests of fitting and scoring a model."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,7 +30,7 @@ def test_several_names_vote(features: FeatureSet) -> None:
 
 
 def test_encoders_vote_on_their_own_columns(features: FeatureSet) -> None:
-    """With two encoders, each member sees the features of its own encoder."""
+    """With two encoders, each member gets the features of its own encoder."""
     other = make_features(name="other", seed=9)
     vote = fit(join([features, other]), "logreg", cv=0)
     members = [fit(one, "logreg", cv=0).predict_proba(one) for one in (features, other)]
@@ -39,7 +39,7 @@ def test_encoders_vote_on_their_own_columns(features: FeatureSet) -> None:
 
 
 def test_scores_are_cross_validated() -> None:
-    """On random labels the scores are at chance level, although the fit is perfect."""
+    """With random labels, the scores are at chance level although the fit is perfect."""
     noise = make_features(60, apart=0.0, n_features=300)
     model = fit(noise, "logreg", cv=5)
     accuracy = [row["value"] for row in model.scores if row["metric"] == "accuracy"]
@@ -57,14 +57,14 @@ def test_too_few_images_raise_one_error() -> None:
 
 
 def test_a_handful_of_images_is_enough_for_neighbours() -> None:
-    """With fewer images than neighbours, all images are neighbours."""
+    """With fewer images than neighbours, knn uses all images."""
     few = make_features(3)
     p = fit(few, "knn", cv=0).predict_proba(few)
     assert np.allclose(p.sum(axis=1), 1)
 
 
 def test_the_threshold_is_saved_and_used(tmp_path: Path) -> None:
-    """The model file holds it; predictions and scores use it."""
+    """The model file stores the threshold, which predictions and scores use."""
     data = make_features(60, apart=0.5)
     model = fit(data, "logreg,knn", cv=3, options=FitOptions(max_fpr=0.1))
     assert model.threshold is not None
@@ -81,7 +81,7 @@ def test_the_threshold_is_saved_and_used(tmp_path: Path) -> None:
 
 
 def test_a_threshold_needs_two_classes_and_folds() -> None:
-    """Otherwise an error is raised before any fit."""
+    """Without two classes and folds, a threshold is an error before any fit."""
     with pytest.raises(UsageError, match="needs two classes, got 3"):
         fit(
             make_features(classes=("a", "b", "c")),
@@ -93,7 +93,7 @@ def test_a_threshold_needs_two_classes_and_folds() -> None:
 
 
 def test_members_of_zero_weight_are_dropped(tmp_path: Path) -> None:
-    """The model has neither these members nor an encoder that only they use."""
+    """The model contains no member of zero weight, and no encoder that only they use."""
     good, noise = make_features(40), make_features(40, name="other", seed=3, apart=0.0)
     model = fit(join([noise, good]), "logreg", cv=3, vote="greedy")
     assert model.members == ("logreg @ spectrum 32px",)
@@ -105,7 +105,7 @@ def test_members_of_zero_weight_are_dropped(tmp_path: Path) -> None:
 
 
 def test_given_weights_are_used() -> None:
-    """Weights are in the order of the members; a member of zero weight is not fitted."""
+    """Weights follow the order of the members. A member of zero weight is not fitted."""
     data = make_features()
     model = fit(data, "logreg,knn,rf", cv=0, vote_weights=[3, 1, 0])
     single = [fit(data, name, cv=0).predict_proba(data) for name in ("logreg", "knn")]
@@ -115,7 +115,7 @@ def test_given_weights_are_used() -> None:
 
 @pytest.mark.parametrize("vote", ["greedy", "log_loss", "stacking"])
 def test_a_learned_vote_is_saved_and_compared(vote: str, tmp_path: Path) -> None:
-    """It is learned out of fold, saved, and compared with its members."""
+    """A vote learned out of fold is saved and compared with its members."""
     data = make_features(60, apart=1.0, groups=True)
     model = fit(data, "logreg,knn", cv=3, vote=vote)
     again = load_model(model.save(tmp_path / "m.clipfeat"))
@@ -126,7 +126,7 @@ def test_a_learned_vote_is_saved_and_compared(vote: str, tmp_path: Path) -> None
 
 
 def test_the_baseline_does_not_vote() -> None:
-    """The baseline is neither a member nor scored in a vote."""
+    """The dummy classifier is not a member of the vote."""
     model = fit(make_features(), "logreg,knn,dummy", cv=3)
     assert model.members == ("logreg", "knn")
     assert "soft vote" in {row["classifier"] for row in model.scores}
@@ -134,7 +134,7 @@ def test_the_baseline_does_not_vote() -> None:
 
 @pytest.mark.parametrize("vote", ["uniform", "greedy"])
 def test_the_model_of_an_entry_equals_a_fit(features: FeatureSet, vote: str) -> None:
-    """The model of a vote or a member equals that of `fit`, which cross-validates again."""
+    """The model of a benchmark's entry equals that of `fit`, which cross-validates again."""
     options = FitOptions(threshold="accuracy")
     data = join([features, make_features(name="other", seed=9, apart=0.5)])
     run = benchmark(data, "logreg,knn", protocol=KFold(3), options=options, vote=vote)
@@ -152,7 +152,7 @@ def test_the_model_of_an_entry_equals_a_fit(features: FeatureSet, vote: str) -> 
 
 
 def test_an_entry_needs_the_rows_of_its_run(features: FeatureSet) -> None:
-    """Other features, another protocol and an unknown entry are refused."""
+    """Other features, another protocol and unknown entries are refused."""
     run = benchmark(features, "logreg", protocol=KFold(3))
     with pytest.raises(UsageError, match="not a cross-validation of the 10 labelled images"):
         fit_entry(run, features.take(np.arange(15, 25)), "logreg")
@@ -161,7 +161,7 @@ def test_an_entry_needs_the_rows_of_its_run(features: FeatureSet) -> None:
 
 
 def test_phases_are_reported(phases_of: Callable[[Callable[..., Any]], list[str]]) -> None:
-    """The folds come before the fit on all images."""
+    """The folds are reported before the fit on all images."""
     data = make_features(20)
     assert phases_of(partial(fit, data, "logreg,knn", cv=2)) == [
         "fitting", "scoring", "fitting the model"
@@ -170,7 +170,7 @@ def test_phases_are_reported(phases_of: Callable[[Callable[..., Any]], list[str]
 
 
 def test_training_images_are_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The keys are sorted once, not for each prediction, as a server needs."""
+    """Training images are found by key. The keys are sorted only once, for servers."""
     data = make_features(20)
     model = replace(fit(data, "logreg", cv=0), training_keys=data.keys[5:15][::-1])
     unknown = np.array([b"0" * 32, b"f" * 32], dtype=data.keys.dtype)

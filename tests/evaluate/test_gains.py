@@ -1,4 +1,4 @@
-"""Tests of the gains of votes."""
+"""Tests of the gains of votes over their best member."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def some(n: int, seed: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 
 def test_standard_error_is_paired() -> None:
-    """The standard error of an accuracy difference is s/√n of the paired differences."""
+    """The standard error of an accuracy gain is s/√n of the paired differences."""
     y, p = some(400)
     gain = gains(run_of(y, p), "accuracy")[0]
     right = {entry: (of.argmax(axis=1) == y).astype(float) for entry, of in p.items()}
@@ -48,7 +48,7 @@ def test_standard_error_is_paired() -> None:
 
 
 def test_groups_are_resampled_whole() -> None:
-    """Ten copies of every image, grouped, do not reduce the standard error."""
+    """Ten grouped copies of every image do not reduce the standard error."""
     y, p = some(80)
     alone = gains(run_of(y, p), "accuracy")[0]
     ten = {entry: np.repeat(of, 10, axis=0) for entry, of in p.items()}
@@ -61,7 +61,7 @@ def test_groups_are_resampled_whole() -> None:
 
 @pytest.mark.parametrize("metric", ["balanced_accuracy", "roc_auc", "log_loss"])
 def test_standard_error_matches_new_samples(metric: str) -> None:
-    """It is near the standard deviation of the gain over new samples."""
+    """The standard error is near the standard deviation of the gain over new samples."""
     runs = [gains(run_of(*some(300, seed)), metric)[0] for seed in range(10)]
     true = np.std([gain.value for gain in runs if gain.over == "good"])
     estimated = np.median([gain.standard_error for gain in runs])
@@ -70,7 +70,7 @@ def test_standard_error_matches_new_samples(metric: str) -> None:
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_worse_vote_is_flagged(metric: str) -> None:
-    """A vote far below the best classifier is worse for every metric; an equal vote is not."""
+    """A bad vote is worse than the best classifier in every metric. An equal vote is not."""
     y, p = some(2000)
     assert gains(run_of(y, p | {SOFT_VOTE: p["good"]}), metric)[0].value == 0
     assert not gains(run_of(y, p | {SOFT_VOTE: p["good"]}), metric)[0].worse
@@ -89,7 +89,7 @@ def test_without_votes_there_are_no_gains() -> None:
 
 @pytest.mark.parametrize(("gain", "share"), [(0.0, 0.15), (0.03, 0.0), (-0.25, 1.0)])
 def test_a_vote_is_called_worse_only_if_it_is(gain: float, share: float) -> None:
-    """An equal or better vote is rarely called worse than the best of 8; a bad one is."""
+    """Equal or better votes are rarely called worse than the best of 8 entries."""
     y = np.arange(200) % 2
     worse = 0
     for seed in range(20):

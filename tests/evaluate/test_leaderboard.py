@@ -14,7 +14,7 @@ from tests.report.runs import with_generators
 
 
 def rows(**values: list[float]) -> list[dict[str, object]]:
-    """Return tidy rows of balanced accuracy."""
+    """Return tidy rows of balanced accuracy for a leaderboard."""
     return [
         {"classifier": entry, "metric": "balanced_accuracy", "fold": str(i), "value": value}
         for entry, of_entry in values.items()
@@ -23,7 +23,7 @@ def rows(**values: list[float]) -> list[dict[str, object]]:
 
 
 def test_best_first_with_spread() -> None:
-    """Entries are ordered by their mean, and a cell shows mean and standard deviation."""
+    """Entries are sorted by their mean, and cells show mean and standard deviation."""
     board = Leaderboard.from_rows(rows(low=[0.5, 0.7], high=[0.9, 0.9], none=[float("nan")]))
     assert board.entries == ["high", "low", "none"]
     assert board.cell("low", "balanced_accuracy") == "0.600 ± 0.141"
@@ -33,7 +33,7 @@ def test_best_first_with_spread() -> None:
 
 
 def test_tied_entries_share_a_rank() -> None:
-    """Tied entries rank 1=, and the interval is in the column after its metric."""
+    """Tied entries have the rank 1=, and the interval follows the column of its metric."""
     ranked = [
         Standing("a", 0.9, 0.88, 0.92, 0.0, 1.0, True),
         Standing("b", 0.89, 0.87, 0.91, 0.01, 0.3, True),
@@ -50,7 +50,7 @@ def test_tied_entries_share_a_rank() -> None:
 
 
 def test_recalls_have_columns_for_few_classes() -> None:
-    """Two classes have one recall column each, and seven classes have none."""
+    """Two classes have a recall column each. Seven classes have none."""
     run = benchmark(make_features(), "logreg", protocol=3)
     board = Leaderboard.from_rows(run.rows)
     assert board.columns["recall/real"] == "real right"
@@ -65,7 +65,7 @@ def test_recalls_have_columns_for_few_classes() -> None:
 )
 @pytest.mark.parametrize("metric", ["calibration_error", "tpr_at_fpr_5", "roc_auc"])
 def test_a_score_is_the_same_in_rows_standings_and_table(protocol: Protocol, metric: str) -> None:
-    """A pooled metric is that of all out-of-fold predictions, and others are means over folds."""
+    """Rows, standings and table have the same value, pooled or averaged over folds."""
     run = benchmark(with_generators(60), "logreg", protocol=protocol)
     board = run.leaderboard(metric)
     assert board.standings["logreg"].value == pytest.approx(board.mean["logreg"][metric])

@@ -1,4 +1,4 @@
-"""Tests that every metric passes."""
+"""Tests of all metrics."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ P3 = rng.dirichlet(np.ones(3), 300)
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 def test_certainty_is_best_if_correct_and_worst_if_wrong(metric: object) -> None:
-    """One-hot labels have the best value, and inverted labels the worst."""
+    """True one-hot labels get the best value, and inverted ones the worst."""
     f, up = metric.function, metric.higher_is_better  # type: ignore[attr-defined]
     values = [f(Y, np.eye(2)[Y]), f(Y, P), f(Y, np.eye(2)[1 - Y])]
     assert values == sorted(values, reverse=up)
@@ -26,7 +26,7 @@ def test_certainty_is_best_if_correct_and_worst_if_wrong(metric: object) -> None
 
 
 def test_agrees_with_scikit_learn() -> None:
-    """Values for two and three classes equal those of scikit-learn."""
+    """Values for two and three classes equal scikit-learn's."""
     ours = score(Y, P)
     assert ours["accuracy"] == pytest.approx(reference.accuracy_score(Y, P.argmax(1)))
     assert ours["balanced_accuracy"] == pytest.approx(
@@ -47,7 +47,7 @@ def test_agrees_with_scikit_learn() -> None:
 @settings(deadline=None)
 @given(st.data())
 def test_weighted_rankings_agree_with_scikit_learn(name: str, data: st.DataObject) -> None:
-    """Weighted values equal those of scikit-learn, for any ties and weights."""
+    """Weighted values equal scikit-learn's, for any ties and weights."""
     n = data.draw(st.integers(2, 30))
     y = np.array(data.draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)))
     s = np.array(data.draw(st.lists(st.sampled_from([0, 0.1, 0.5, 0.9]), min_size=n, max_size=n)))
@@ -77,7 +77,7 @@ def test_a_weight_equals_copies(metric: Metric) -> None:
 
 
 def test_tpr_at_fpr() -> None:
-    """With 100 negatives, at most five are false positives at a rate of 5 %."""
+    """At a rate of 5 %, at most five of 100 negatives are false positives."""
     y, s = np.repeat([0, 1], 100), np.r_[np.linspace(0, 1, 100), np.linspace(0.5, 1.5, 100) / 1.5]
     false, true, _ = reference.roc_curve(y, s, drop_intermediate=False)
     ours = score(y, np.column_stack([1 - s, s]))
@@ -86,14 +86,14 @@ def test_tpr_at_fpr() -> None:
 
 
 def test_ranking_metrics_of_one_class_are_nan() -> None:
-    """ROC AUC and AP of rows of one class are NaN."""
+    """ROC AUC and average precision are NaN for rows of one class."""
     ours = score(np.zeros(5, dtype=int), np.full((5, 2), 0.5))
     assert np.isnan(ours["roc_auc"])
     assert np.isnan(ours["average_precision"])
 
 
 def test_tpr_at_fpr_needs_enough_negatives() -> None:
-    """Below 100 negatives, the rate at 1 % is NaN, and below 20 that at 5 %."""
+    """The rate at 1 % needs 100 negatives, and the rate at 5 % needs 20. Otherwise it is NaN."""
     for n, one, five in ((99, True, False), (100, False, False), (20, True, False),
                          (19, True, True)):  # fmt: skip
         y = np.repeat([0, 1], [n, 50])
@@ -104,14 +104,14 @@ def test_tpr_at_fpr_needs_enough_negatives() -> None:
 
 
 def test_calibration_error_by_hand() -> None:
-    """Ten rows predicted with 0.8, half of them correctly: 0.3² less the variance 0.25 / 9."""
+    """If half of ten rows predicted with 0.8 are right, it is 0.3² minus the variance 0.25 / 9."""
     p = np.tile([0.2, 0.8], (10, 1))
     expected = np.sqrt(0.3**2 - 0.25 / 9)
     assert METRICS["calibration_error"].function(np.arange(10) % 2, p) == pytest.approx(expected)
 
 
 def test_calibration_error_of_calibrated_probabilities_is_near_zero() -> None:
-    """The squared error is unbiased: its root is small, and half of the draws are exactly 0."""
+    """The unbiased squared error is exactly 0 in half of the draws."""
     errors = []
     for seed in range(40):
         draw = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Tests of the calibration test."""
+"""Tests of the test for miscalibration."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from clipfeat.evaluate.miscalibration import miscalibration
 @pytest.mark.parametrize("n", [30, 300, 3000])
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_calibrated_probabilities_pass(n: int, n_classes: int) -> None:
-    """Labels drawn from the probabilities are rarely reported, for small and large samples."""
+    """Calibrated probabilities are rarely reported, for small and large samples."""
     reported = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -20,7 +20,7 @@ def test_calibrated_probabilities_pass(n: int, n_classes: int) -> None:
 
 
 def test_overconfidence_is_reported() -> None:
-    """Probabilities pushed towards 0 and 1 have a calibration error."""
+    """Probabilities that are pushed towards 0 and 1 are reported."""
     rng = np.random.default_rng(0)
     positive = rng.random(500)
     y = (rng.random(500) < positive).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Every protocol scores 0.5 on pure noise. The simulation ``noise`` has more draws."""
+"""Tests that every protocol scores 0.5 on noise. The simulation ``noise`` has more draws."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ NAMES = sorted(noise_protocols(40, 40, 0))
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("sizes", [(120, 120), (200, 40)], ids=str)
 def test_noise_scores_one_half(name: str, sizes: tuple[int, int]) -> None:
-    """The baseline scores exactly 0.5, and a classifier scores 0.5 within the sampling error."""
+    """The dummy classifier scores exactly 0.5, and others within the sampling error."""
     draws = [
         noise_scores(
             noise_features(*sizes, seed), "logreg,dummy", noise_protocols(*sizes, seed)[name], seed
@@ -27,7 +27,7 @@ def test_noise_scores_one_half(name: str, sizes: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("name", ["leave one out", "matrix"])
 def test_unequal_classes_are_not_all_called_negative(name: str) -> None:
-    """Without the default balance, nearly all noise of 200 to 40 images is called real."""
+    """Trained on noise of 200 to 40 images, only a balanced model predicts both classes."""
     data, protocol = noise_features(200, 40, 0), noise_protocols(200, 40, 0)[name]
     called = [noise_scores(data, "logreg", protocol, 0, options)["logreg"][2]
               for options in (FitOptions(), FitOptions(balance="none"))]  # fmt: skip

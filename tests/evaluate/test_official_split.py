@@ -16,7 +16,7 @@ from tests.conftest import make_features
 
 
 def with_split(n: int = 20) -> FeatureSet:
-    """Return images with an official split: half train, a quarter val, a quarter test."""
+    """Return images with an official split: half train, a quarter val and a quarter test."""
     data = make_features(n)
     parts = np.array(["train", "Validation", "train", "test"])[np.arange(2 * n) % 4]
     return replace(data, columns={"split": parts})
@@ -24,7 +24,7 @@ def with_split(n: int = 20) -> FeatureSet:
 
 @pytest.mark.parametrize("use_validation", [False, True])
 def test_official_split_is_followed(use_validation: bool) -> None:
-    """Training rows are those marked train, and the validation rows on request."""
+    """Training rows are those marked train, and on request also the validation rows."""
     data = with_split()
     plan = OfficialSplit(train_on_validation=use_validation, repeats=2).plan(data, random_state=3)
     assert [trial.seed for trial in plan.trials] == [3, 4]
@@ -40,7 +40,7 @@ def test_official_split_is_followed(use_validation: bool) -> None:
 
 
 def test_official_split_is_the_default() -> None:
-    """A benchmark tests the test images, and a fit leaves them out, unless another is chosen."""
+    """A benchmark tests the test images and a fit leaves them out, unless options say otherwise."""
     data = with_split()
     run = benchmark(data, "dummy")
     assert run.about["protocol"].startswith("official split in column split")
@@ -64,7 +64,7 @@ def test_official_split_is_the_default() -> None:
 )
 @pytest.mark.filterwarnings("error")
 def test_incomplete_official_split_is_not_the_default(parts: list[str], match: str | None) -> None:
-    """Folds replace it, with a warning if the column has training and test images."""
+    """Folds replace an incomplete split, with a warning if it has train and test images."""
     data = replace(make_features(), columns={"split": np.resize(parts, 40)})
     if match is None:
         assert default_protocol(data) == KFold()
@@ -76,7 +76,7 @@ def test_incomplete_official_split_is_not_the_default(parts: list[str], match: s
 
 
 def test_official_split_drops_training_copies_of_test_images() -> None:
-    """An image that is in both parts is left out of the training set, with a warning."""
+    """A training image that is also a test image is dropped, with a warning."""
     data = with_split()
     keys = data.keys.copy()
     keys[0] = keys[3]
@@ -96,7 +96,7 @@ def test_official_split_drops_training_copies_of_test_images() -> None:
     ],
 )
 def test_incomplete_official_split_is_an_error(parts: list[str], match: str) -> None:
-    """Missing and unknown values are counted, and a missing part is named."""
+    """A requested split with missing or unknown values, or without a part, is an error."""
     data = replace(make_features(), columns={"split": np.array(parts)[np.arange(40) % 2]})
     with pytest.raises(UsageError, match=match):
         OfficialSplit().plan(data)
@@ -113,7 +113,7 @@ def choices(run: Benchmark) -> tuple[object, ...]:
 
 
 def test_choices_depend_on_val_and_not_on_test() -> None:
-    """Thresholds, learned votes, the order and the best entry change with val labels only."""
+    """Only val labels change thresholds, learned votes, the order and the best entry."""
     data = make_features(60, apart=1.5)
     parts = np.array(["train", "val", "train", "test"])[np.arange(120) % 4]
     data = replace(data, columns={"split": parts})
@@ -135,7 +135,7 @@ def test_choices_depend_on_val_and_not_on_test() -> None:
 
 
 def test_a_threshold_is_that_of_the_val_images_of_the_fitted_model() -> None:
-    """The model is fitted on train only, and its probabilities on val give the threshold."""
+    """The model is fitted on train, and val gives the threshold."""
     data = make_features(60, apart=1.5)
     parts = np.array(["train", "val", "train", "test"])[np.arange(120) % 4]
     run = benchmark(
@@ -149,7 +149,7 @@ def test_a_threshold_is_that_of_the_val_images_of_the_fitted_model() -> None:
 
 @pytest.mark.parametrize("names", [("Training", "dev", "EVAL"), ("tr", "valid", "testing")])
 def test_spellings_of_the_parts(names: tuple[str, ...]) -> None:
-    """Data sets spell the parts differently."""
+    """The different spellings of data sets, such as validation, are recognised."""
     parts = np.array(names)[np.arange(40) % 3]
     plan = OfficialSplit().plan(replace(make_features(), columns={"split": parts}))
     (trial,) = plan.trials
@@ -159,7 +159,7 @@ def test_spellings_of_the_parts(names: tuple[str, ...]) -> None:
 
 
 def test_val_is_the_test_of_a_data_set_without_one() -> None:
-    """Nothing is chosen on it, and the reports say so."""
+    """Without test images, val is tested, nothing is chosen on it, and reports state this."""
     parts = np.array(["train", "val"])[np.arange(40) % 2]
     data = replace(make_features(), columns={"split": parts})
     run = benchmark(data, "logreg", options=FitOptions(threshold="accuracy"))
@@ -173,7 +173,7 @@ def test_val_is_the_test_of_a_data_set_without_one() -> None:
 
 
 def test_val_of_one_class_is_not_used() -> None:
-    """Nothing can be chosen on it, so thresholds are chosen inside the training images."""
+    """If val has one class, thresholds are chosen on the training images."""
     data = make_features()
     parts = np.where(np.arange(40) % 4 == 0, "test", "train").astype("<U5")
     parts[(data.y == 0) & (np.arange(40) % 4 == 1)] = "val"
@@ -184,7 +184,7 @@ def test_val_of_one_class_is_not_used() -> None:
 
 
 def test_a_class_without_training_images_is_an_error() -> None:
-    """No classifier can predict it."""
+    """A test class without training images is an error."""
     data = make_features(classes=("a", "b", "c"))
     parts = np.where((data.y == 2) | (np.arange(60) % 2 == 0), "test", "train")
     with pytest.raises(LabelError, match="the test images have c too"):

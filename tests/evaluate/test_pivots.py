@@ -1,4 +1,4 @@
-"""Tests of pivots."""
+"""Tests of pivot tables."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from tests.evaluate.test_protocols import generators
 
 
 def test_each_protocol_has_its_table() -> None:
-    """Cells are means of the tidy rows, and K-fold cross-validation has no pivot."""
+    """Cells are means of the tidy rows. K-fold cross-validation has no pivot table."""
     data = generators()
     few = benchmark(data, "logreg,knn", protocol=FewShot([3, 6], repeats=2, n_splits=3))
     (curve,) = pivots(few.rows, "accuracy", few.entries)

@@ -1,4 +1,4 @@
-"""Tests of the protocols."""
+"""Tests of the evaluation protocols."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ from tests.conftest import make_features, make_spec
 
 
 def generators(n: int = 60) -> FeatureSet:
-    """Return photographs, and images of three generators, in groups with both classes."""
+    """Return photographs and images of three generators, in groups with both classes."""
     data = make_features(n)
     number = np.arange(2 * n) % n
     made = np.array(["a", "b", "c"])[number % 3]
@@ -73,14 +73,14 @@ PROTOCOLS = [
 
 
 def with_parts(data: FeatureSet) -> FeatureSet:
-    """Return the features with an official split, which keeps groups whole."""
+    """Return the features with an official split that does not divide groups."""
     assert data.groups is not None
     parts = np.where(data.groups.astype(int) % 3 == 0, "test", "train")
     return replace(data, columns={**data.columns, "split": parts})
 
 
 def split_paths(plan: Plan) -> list[list[tuple[list[str], list[str]]]]:
-    """Return the paths of the training rows and of the test rows of every split, in order."""
+    """Return the paths of the training and test rows of every split, in order."""
     paths = plan.features.paths
     return [
         [(paths[train].tolist(), paths[test].tolist()) for train, test in trial.splits.values()]
@@ -91,7 +91,7 @@ def split_paths(plan: Plan) -> list[list[tuple[list[str], list[str]]]]:
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=str)
 @pytest.mark.parametrize("grouped", [False, True])
 def test_splits_do_not_depend_on_the_order_of_rows(protocol: Protocol, grouped: bool) -> None:
-    """Shuffled rows give the same training and test rows in the same order."""
+    """Shuffled rows give the same training and test rows, in the same order."""
     data = with_parts(generators())
     data = data if grouped else data.ungrouped()
     for seed in range(3):
@@ -121,7 +121,7 @@ def test_scores_do_not_depend_on_the_order_of_rows() -> None:
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.filterwarnings("ignore:.*also in the test")
 def test_identical_images_share_a_fold(protocol: Protocol, grouped: bool) -> None:
-    """No image with the bytes of a test image is trained on, even with another group."""
+    """No copy of a test image is a training image, even if its group differs."""
     data = with_parts(generators())
     copies = data.take(np.arange(0, len(data), 3))
     assert data.groups is not None
@@ -139,7 +139,7 @@ def test_identical_images_share_a_fold(protocol: Protocol, grouped: bool) -> Non
 
 
 def test_the_matrix_trains_on_one_value_and_tests_on_all() -> None:
-    """Training rows, and each subset of a test, have one generator and shared photographs."""
+    """Training and each test subset contain one generator and shared photographs."""
     data = generators()
     made = data.column("generator")
     plan = Matrix("generator", 3).plan(data)
@@ -155,7 +155,10 @@ def test_the_matrix_trains_on_one_value_and_tests_on_all() -> None:
 
 
 def test_smaller_draws_are_part_of_larger_ones() -> None:
-    """Sizes of one draw are nested and share a test; the next draw uses the next fold."""
+    """In one repetition, smaller training sets are subsets of larger ones.
+
+    All sizes of a repetition have the same test rows. The next repetition uses the next fold.
+    """
     data = make_features(40)
     trials = FewShot([3, 10], repeats=2, n_splits=4).plan(data).trials
     assert [(t.n_train, t.seed) for t in trials] == [(3, 0), (3, 1), (10, 0), (10, 1)]
@@ -167,7 +170,7 @@ def test_smaller_draws_are_part_of_larger_ones() -> None:
 
 
 def test_sizes_beyond_the_smallest_class_are_left_out() -> None:
-    """A size that is too large gives a warning, or an error if no size is left."""
+    """A size that is too large is a warning, or an error if no size remains."""
     data = make_features(20)
     with pytest.warns(ClipfeatWarning, match="sizes 100 are left out"):
         assert {t.n_train for t in FewShot([5, 100]).plan(data).trials} == {5}
@@ -176,7 +179,7 @@ def test_sizes_beyond_the_smallest_class_are_left_out() -> None:
 
 
 def test_a_separate_test_set_is_tested_whole() -> None:
-    """Test rows follow the training rows, which exclude images that are also in the test."""
+    """All test rows are tested, and training rows exclude images of the test set."""
     train, test = make_features(30), make_features(10, seed=3)
     test = replace(test, keys=np.array([f"{i + 55:032x}".encode() for i in range(20)]))
     with pytest.warns(ClipfeatWarning, match="5 training images are also in the test"):
@@ -194,7 +197,7 @@ def test_a_separate_test_set_is_tested_whole() -> None:
 
 
 def test_groups_of_the_test_set_are_left_out_of_training() -> None:
-    """The warning counts groups and images, and nothing is trained without one of the classes."""
+    """A warning counts dropped groups and images. Losing a whole class is an error."""
     train, other = make_features(10, groups=True), make_features(10, groups=True, seed=1)
     assert train.groups is not None
     test = replace(
@@ -213,7 +216,7 @@ def test_groups_of_the_test_set_are_left_out_of_training() -> None:
 
 
 def test_views_of_test_images_are_not_trained_on() -> None:
-    """Views of a test image are dropped from training, and columns of both sets are kept."""
+    """Views of test images are not trained on, and columns of both sets are kept."""
     train, test = make_features(20), make_features(5)
     views = replace(
         train,
@@ -237,7 +240,7 @@ def test_views_of_test_images_are_not_trained_on() -> None:
 
 
 def test_equal_file_names_in_both_sets_are_distinguished() -> None:
-    """Two videos with the same name, one in each set, remain two files."""
+    """Videos with the same name in both sets remain two files."""
     train, test = make_features(4), make_features(1, seed=3)
     test = replace(test, keys=np.array([b"a" * 32, b"b" * 32]), y=np.array([0, 0]))
     frames = {"file": np.array(["real/0000.png", "real/0000.png"])}
@@ -248,7 +251,7 @@ def test_equal_file_names_in_both_sets_are_distinguished() -> None:
 
 
 def test_arrays_have_no_images_in_common() -> None:
-    """Rows of arrays are not matched, and a different number of features is an error."""
+    """Rows of arrays have no common images. Different numbers of features are an error."""
     train, test = make_features(15), make_features(5, seed=1)
     sides = [FeatureSet.from_arrays(one.X, one.labels.tolist()) for one in (train, test)]
     assert stack(*sides)[1] == 30
@@ -257,7 +260,7 @@ def test_arrays_have_no_images_in_common() -> None:
 
 
 def test_few_shot_sizes_count_files() -> None:
-    """Ten images are ten files with all their rows; a size that one draw lacks is left out."""
+    """A size of ten is ten files with all their rows. A size that one draw lacks is left out."""
     data = make_features(25)
     twice = data.take(np.repeat(np.arange(50), 2))
     twice = replace(twice, paths=np.arange(100).astype(str),
@@ -270,7 +273,7 @@ def test_few_shot_sizes_count_files() -> None:
 
 
 def test_a_test_of_other_features_or_classes_is_refused() -> None:
-    """Another encoder, a class without training images, and a test without labels are errors."""
+    """Another encoder, a class not in training, and missing test labels are errors."""
     train = make_features(30)
     other = replace(make_features(5), keys=np.array([f"{i + 99:032x}".encode() for i in range(10)]))
     with pytest.raises(FingerprintError):
@@ -293,7 +296,7 @@ def test_a_test_of_other_features_or_classes_is_refused() -> None:
     ids=str,
 )
 def test_invalid_protocols_are_usage_errors(protocol: Protocol, match: str) -> None:
-    """Invalid numbers of folds, repeats and images, and a column with one value, are refused."""
+    """Invalid numbers of folds, repeats or images, and columns of one value, are errors."""
     data = generators()
     data = replace(data, columns={**data.columns, "lone": np.full(len(data), "x")})
     with pytest.raises(UsageError, match=match):
@@ -301,7 +304,7 @@ def test_invalid_protocols_are_usage_errors(protocol: Protocol, match: str) -> N
 
 
 def test_a_value_of_one_class_cannot_be_trained_on() -> None:
-    """A generator without images of the other class is an error."""
+    """In a matrix, a generator without images of the other class is an error."""
     data = make_features(12)
     column = np.where(data.y == 0, np.array(["a", "b"])[np.arange(24) % 2], "c")
     column[-1] = "d"
@@ -310,7 +313,7 @@ def test_a_value_of_one_class_cannot_be_trained_on() -> None:
 
 
 def test_repeats_use_different_seeds() -> None:
-    """Two repeats are two trials with different folds, and tidy rows contain their seeds."""
+    """Two repetitions have different folds, and the tidy rows contain their seeds."""
     plan = KFold(4, repeats=2).plan(make_features(), random_state=7)
     assert plan.name == "4-fold, 2 seeds"
     first, second = (trial.splits["0"][1].tolist() for trial in plan.trials)
@@ -320,7 +323,7 @@ def test_repeats_use_different_seeds() -> None:
 
 
 def test_protocol_is_a_number_of_folds_or_an_object(features: FeatureSet) -> None:
-    """Anything else is a usage error that names both."""
+    """Any other value is a usage error that names both."""
     assert benchmark(features, "dummy", protocol=3).about["protocol"] == "3-fold"
     with pytest.raises(UsageError, match="a number of folds or a protocol object, got 'generator'"):
         benchmark(features, "dummy", protocol="generator")  # type: ignore[arg-type]
@@ -338,7 +341,7 @@ def test_plan_leaves_out_unlabelled_rows(features: FeatureSet) -> None:
     ids=str,
 )
 def test_the_default_balance_depends_on_the_protocol(protocol: Protocol, balance: str) -> None:
-    """The default equals its resolved value, which the run records, and can be changed."""
+    """The default balance can be changed, and the run records the resolved value."""
     data = generators()
     few = data.take(np.flatnonzero((data.y == 0) | (np.arange(len(data)) % 4 == 0)))
     runs = {
@@ -359,7 +362,7 @@ def test_the_default_balance_depends_on_the_protocol(protocol: Protocol, balance
 
 
 def test_the_default_balance_restores_unequal_classes() -> None:
-    """Trained on 20 generated images and 150 photographs, balance costs no recall of the former."""
+    """With 20 generated images and 150 photographs, balance keeps the recall of both."""
     data = make_features(200, apart=2.0)
     made = np.array(["a", "b", "c"])[np.arange(400) % 3]
     data = replace(data, columns={"generator": np.where(data.y == 0, "", made)})
@@ -374,7 +377,7 @@ def test_the_default_balance_restores_unequal_classes() -> None:
 
 
 def test_only_one_view_is_tested() -> None:
-    """Every view is trained on. The tested rows are those of one view, of every image once."""
+    """Every view is trained on, but each image is tested by one view only."""
     plain = make_features(10)
     views = stack_views(plain, ("original", "robust"))
     plan = KFold(5, tested_view="original").plan(views)

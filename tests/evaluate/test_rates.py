@@ -1,4 +1,4 @@
-"""Tests of the false positive rates and recalls by source and generator."""
+"""Tests of false positive rates and recalls by source and generator."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from tests.report.runs import make_run, with_generators
 
 
 def test_rates_are_shares_of_the_decisions_at_the_threshold() -> None:
-    """Each source and each generator has a row, computed at the threshold of each fold."""
+    """Each source and generator has a rate at the threshold of each fold."""
     data = with_generators(40, groups=True)
     source = np.where(data.y == 0, np.array(["coco", "raise"])[np.arange(80) % 2], "")
     data = replace(data, columns={**data.columns, "source": source})
@@ -43,7 +43,7 @@ def test_rates_are_shares_of_the_decisions_at_the_threshold() -> None:
 
 
 def test_a_column_of_the_user_and_the_defaults() -> None:
-    """Any column or the groups can be used. Without a usual column, there is no table."""
+    """Any column, or the groups, can be chosen. Without a usual column, there is no table."""
     data = make_features(groups=True)
     run = make_run(data, KFold(4).plan(data), {"svm": 1.0})
     assert rate_table(run) is None
@@ -56,7 +56,7 @@ def test_a_column_of_the_user_and_the_defaults() -> None:
 
 
 def test_the_column_of_the_protocol_is_the_default() -> None:
-    """A held-out value has its own recall."""
+    """In leave-one-out, each held-out value has a recall."""
     data = generators()
     renamed = {"model": data.columns["generator"]}
     data = replace(data, columns=renamed)
@@ -67,7 +67,7 @@ def test_the_column_of_the_protocol_is_the_default() -> None:
 
 
 def test_a_matrix_has_the_rates_of_each_value_trained_on() -> None:
-    """Each rate is that of the models trained on one value, over all repeats."""
+    """Each rate belongs to the models trained on one value, over all repetitions."""
     data = generators()
     run = benchmark(data, "logreg", protocol=Matrix("generator", 2, repeats=2))
     table = run.leaderboard().rates
@@ -93,7 +93,7 @@ def test_a_matrix_has_the_rates_of_each_value_trained_on() -> None:
 
 
 def test_intervals_are_exact_and_account_for_groups() -> None:
-    """Independent images have the interval of Clopper and Pearson, and copies do not narrow it."""
+    """Intervals are those of Clopper and Pearson, and copies do not narrow them."""
     hits = np.repeat([0.0, 1.0], [37, 13])
     exact = binomtest(13, 50).proportion_ci(method="exact")
     assert share_interval(hits, np.arange(50))[1:] == pytest.approx((exact.low, exact.high))
@@ -105,7 +105,7 @@ def test_intervals_are_exact_and_account_for_groups() -> None:
 
 
 def test_more_than_two_classes_have_recalls_only() -> None:
-    """No class is negative."""
+    """With more than two classes, there are recalls but no false positive rates."""
     data = make_features(classes=("a", "b", "c"))
     data = replace(data, columns={"source": np.array(["x", "y"])[np.arange(60) % 2]})
     run = make_run(data, KFold(3).plan(data), {"svm": 1.0})

@@ -16,7 +16,7 @@ def run() -> Benchmark:
 
 
 def test_a_saved_run_is_loaded_and_compared(run: Benchmark, tmp_path: Path) -> None:
-    """A folder holds tables and a report, and stands for its run in a comparison."""
+    """A run folder has tables and a report, and can be compared by its path."""
     folder = tmp_path / "run"
     paths = run.save(folder)
     assert (folder / "report.html") in paths
@@ -34,7 +34,7 @@ def test_a_saved_run_is_loaded_and_compared(run: Benchmark, tmp_path: Path) -> N
 
 
 def test_plots_have_names(run: Benchmark) -> None:
-    """A plot is a figure; unknown names and plots without data are errors."""
+    """Each plot name gives a figure. Unknown names and plots without data are errors."""
     figure = run.plot("roc", entries=["logreg"])
     assert figure.axes[0].get_lines()
     with pytest.raises(UnknownNameError, match="did you mean roc"):
@@ -44,7 +44,7 @@ def test_plots_have_names(run: Benchmark) -> None:
 
 
 def test_a_comparison_needs_two_runs(run: Benchmark, tmp_path: Path) -> None:
-    """One run, or one name twice, is a usage error."""
+    """A single run, no run, or the same folder twice is a usage error."""
     for runs in ([run], [tmp_path, tmp_path], []):
         with pytest.raises(UsageError, match="two or more runs with different names"):
             compare(runs)

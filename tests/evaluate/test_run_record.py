@@ -14,7 +14,7 @@ from tests.conftest import make_features
 
 
 def test_every_argument_is_recorded() -> None:
-    """A new parameter, or a new field of an options object, is recorded without a change here."""
+    """Every parameter and every field of an options object is recorded."""
     options = FitOptions(threshold="accuracy", accelerate=False)
     about = benchmark(make_features(), "dummy", protocol=3, options=options).about
     recorded = about["options"]

@@ -1,4 +1,4 @@
-"""Tests of near duplicates in training and test."""
+"""Tests of near duplicates in training and test rows."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ def noise_with_copies(seed: int = 0) -> FeatureSet:
 
 
 def test_jittered_copies_are_reported_and_grouped() -> None:
-    """KNN recognises the copies of noise. In groups, it has an accuracy of about 0.5."""
+    """Copies of noise are recognised by knn. With groups, its accuracy is about 0.5."""
     features = noise_with_copies()
     leaking = benchmark(features, "knn")
     assert leaking.leaderboard().mean["knn"]["accuracy"] > 0.75
@@ -40,7 +40,7 @@ def test_jittered_copies_are_reported_and_grouped() -> None:
 
 
 def test_held_out_values_leave_their_duplicates_out_of_training() -> None:
-    """In leave-one-out, groups drop the training rows that resemble the held-out value."""
+    """In leave-one-out, groups remove training rows that resemble the test rows."""
     features = noise_with_copies()
     made = np.array(["a", "b", "c"])[np.arange(2 * N) % 3]
     made[N:] = np.roll(made[N:], 1)  # the copy of an image is of another value
@@ -54,14 +54,14 @@ def test_held_out_values_leave_their_duplicates_out_of_training() -> None:
 
 @pytest.mark.parametrize("n_columns", [3, 8, 64])
 def test_noise_has_no_near_duplicates(n_columns: int) -> None:
-    """Neighbours of noise in few dimensions are close, but not near duplicates."""
+    """Close neighbours in noise of few dimensions are not near duplicates."""
     X = np.random.default_rng(1).normal(size=(400, n_columns))
     plan = KFold().plan(FeatureSet.from_arrays(X, [0, 1] * 200))
     assert separated_duplicates(plan.features, plan.trials)["separated"] <= 1
 
 
 def test_exact_duplicates_always_share_a_fold() -> None:
-    """Rows with the same content hash are tested in the same fold, with groups and without."""
+    """Rows with the same content hash share a fold, with and without groups."""
     features = noise_with_copies()
     keys = np.concatenate([features.keys[:N], features.keys[:N]])
     for groups in (None, np.arange(2 * N).astype(np.str_)):

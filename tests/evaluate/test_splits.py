@@ -1,4 +1,4 @@
-"""Tests that splits keep groups whole."""
+"""Tests that splits do not divide groups."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ from tests.conftest import make_features
 def test_folds_keep_groups_whole(
     pairs: list[tuple[int, int]], n_splits: int, grouped: bool
 ) -> None:
-    """Every row is in one test, and training and test have no row or group in common."""
+    """Every row is tested once. Training and test share no row or group."""
     y = np.array([label for label, _ in pairs])
     groups = np.array([group for _, group in pairs]) if grouped else None
     try:
@@ -41,7 +41,7 @@ def test_folds_keep_groups_whole(
 
 
 def with_generators(*, crossed: bool) -> FeatureSet:
-    """Return 20 real images and 20 of four generators; if crossed, every group has all four."""
+    """Return 20 real images and 20 of four generators. If `crossed`, each group has all four."""
     features = make_features(20)
     generators = np.array(["" if y == 0 else f"gen{i % 4}" for i, y in enumerate(features.y)])
     number = np.arange(40) % 20
@@ -51,7 +51,7 @@ def with_generators(*, crossed: bool) -> FeatureSet:
 
 @pytest.mark.parametrize("crossed", [False, True])
 def test_held_out_generator_is_not_trained_on(crossed: bool) -> None:
-    """Training excludes the generator and the groups of the test, which has both classes."""
+    """Training excludes the generator and the test's groups. Each test has both classes."""
     features = with_generators(crossed=crossed)
     splits = leave_one_out(features, "generator", 0)
     assert sorted(splits) == ["gen0", "gen1", "gen2", "gen3"]
@@ -66,14 +66,14 @@ def test_held_out_generator_is_not_trained_on(crossed: bool) -> None:
 
 
 def test_uncrossed_generators_are_tested_whole() -> None:
-    """If groups allow it, all images of the generator and each real image are tested once."""
+    """If no group has several generators, each image is tested exactly once."""
     features = with_generators(crossed=False)
     tests = [test for _, test in leave_one_out(features, "generator", 0).values()]
     assert sorted(np.concatenate(tests).tolist()) == list(range(40))
 
 
 def test_a_class_with_one_value_is_shared() -> None:
-    """A real class with the single value 'photo' is not held out."""
+    """A real class whose single value is 'photo' is shared among the tests."""
     features = with_generators(crossed=False)
     named = np.where(features.y == 0, "photo", features.columns["generator"])
     splits = leave_one_out(replace(features, columns={"generator": named}), "generator", 0)
@@ -91,7 +91,7 @@ def with_sources() -> FeatureSet:
 
 
 def test_sources_of_photographs_are_shared() -> None:
-    """Sources of the negative class are not held out, and every test has both classes."""
+    """Sources of the negative class are not held out. Every test has both classes."""
     features = with_sources()
     splits = leave_one_out(features, "generator", 0)
     assert sorted(splits) == ["gen0", "gen1", "gen2", "gen3"]
@@ -103,7 +103,7 @@ def test_sources_of_photographs_are_shared() -> None:
 
 
 def test_values_of_both_classes_are_held_out_with_both() -> None:
-    """Only the photographs of other sources are shared."""
+    """A value with photographs of its own is held out with them. Others are shared."""
     features = with_sources()
     column = features.columns["generator"].copy()
     column[:20] = np.repeat(["gen0", "gen1"], 10)
@@ -123,7 +123,7 @@ def three_classes(names: tuple[str, str, str]) -> FeatureSet:
 
 
 def test_of_three_classes_only_photographs_are_shared() -> None:
-    """The tests hold photographs and one generator. Unknown names give tests of one class."""
+    """Each test has photographs and one generator. Unknown names give one-class tests."""
     features = three_classes(("gan", "real", "diffusion"))
     splits = leave_one_out(features, "generator", 0)
     assert sorted(splits) == ["diffusion0", "diffusion1", "gan0", "gan1"]
@@ -137,14 +137,14 @@ def test_of_three_classes_only_photographs_are_shared() -> None:
 
 @pytest.mark.parametrize("protocol", [LeaveOneOut("generator"), Matrix("generator")], ids=str)
 def test_noise_has_balanced_accuracy_of_one_half(protocol: Protocol) -> None:
-    """The baseline scores exactly 0.5, and a classifier within three standard errors of it."""
+    """The dummy classifier scores exactly 0.5, another within three standard errors."""
     board = benchmark(with_sources(), "dummy,logreg", protocol=protocol).leaderboard()
     assert board.mean["dummy"]["balanced_accuracy"] == 0.5
     assert abs(board.mean["logreg"]["balanced_accuracy"] - 0.5) < 3 * np.sqrt(0.25 / 160)
 
 
 def test_a_test_of_one_class_has_only_a_recall() -> None:
-    """Its balanced accuracy and accuracy are NaN, and the mean is that of the other tests."""
+    """Accuracies of a one-class test are NaN, and means use the other tests."""
     features = with_sources()
     column = np.array(["a", "b"])[np.arange(160) % 2]
     column[140:] = "c"  # generated images only, and no photographs are shared
@@ -159,7 +159,7 @@ def test_a_test_of_one_class_has_only_a_recall() -> None:
 
 
 def test_too_little_to_split_is_an_error() -> None:
-    """The errors name a class with fewer images than folds, and a column with one value."""
+    """A class with fewer images than folds, and a column of one value, are errors."""
     small = make_features(3)
     with pytest.raises(LabelError, match="class 'fake' has 3 images, fewer than the 5 folds"):
         cross_validation(small, 5, 0)
@@ -168,7 +168,7 @@ def test_too_little_to_split_is_an_error() -> None:
 
 
 def test_a_class_with_the_name_of_a_generator_is_shared() -> None:
-    """Real rows with the name of a generator are not held out with it."""
+    """Real rows whose value is a generator's name are not held out with it."""
     features = with_generators(crossed=False)
     tagged = np.where(features.y == 0, "gen0", features.columns["generator"])
     for train, test in leave_one_out(
@@ -178,7 +178,7 @@ def test_a_class_with_the_name_of_a_generator_is_shared() -> None:
 
 
 def test_too_few_groups_are_an_error() -> None:
-    """Fewer groups than held-out values leave a fold without a test."""
+    """Fewer groups than held-out values are an error, because a test would be empty."""
     features = with_generators(crossed=True)
     two = replace(features, groups=np.array(["a"] * 4 + ["b"] * 36)[np.arange(40) % 20])
     with pytest.raises(LabelError, match="Use smaller groups"):

@@ -13,14 +13,14 @@ from tests.evaluate.test_gains import run_of
 
 
 def predict(y: np.ndarray, skill: float, seed: int) -> np.ndarray:
-    """Return noisy probabilities that depend on the labels by a given skill."""
+    """Return noisy probabilities that agree with the labels by a given skill."""
     noise = np.random.default_rng(seed).normal(size=len(y))
     positive = 1 / (1 + np.exp(-skill * (2 * y - 1) - noise))
     return np.column_stack([1 - positive, positive])
 
 
 def test_equal_entries_tie_with_the_leader() -> None:
-    """A copy and an entry of nearly equal skill tie, and a weaker entry does not."""
+    """A copy and an entry of similar skill tie with the leader. A weaker one does not."""
     y = np.random.default_rng(0).integers(0, 2, 1000)
     good = predict(y, 2.0, 1)
     run = run_of(
@@ -37,7 +37,7 @@ def test_equal_entries_tie_with_the_leader() -> None:
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_equal_entries_rarely_differ(metric: str) -> None:
-    """The test at the 5 % level separates few of 30 pairs of equal skill."""
+    """At the 5 % level, few of 30 pairs of equal skill are separated."""
     apart = 0
     for seed in range(30):
         y = np.random.default_rng(seed).integers(0, 2, 300)
@@ -67,7 +67,7 @@ def test_groups_are_drawn_whole() -> None:
 
 
 def test_the_first_value_is_the_score_itself() -> None:
-    """The first value equals the metric, and the draws are centred on it."""
+    """The first value is the score itself, and the bootstrap draws centre on it."""
     y = np.random.default_rng(0).integers(0, 2, 400)
     p = predict(y, 1.0, 1)
     values = resampled(run_of(y, {"a": p}), ["a"], "roc_auc").values["a"]
@@ -91,7 +91,7 @@ def test_p_values_are_two_sided() -> None:
 def test_the_interval_of_the_leader_covers_the_truth(
     metric: str, truth: float, n: int, n_entries: int, n_groups: int
 ) -> None:
-    """It covers at least 52 of 60 truths: near 1, with few groups, and after a selection."""
+    """At least 52 of 60 intervals cover the truth, even after selecting the best entry."""
     runs = draws(metric, truth, n, 60, n_entries=n_entries, n_groups=n_groups)
     share, width = leader_interval(runs, metric, truth)
     assert share >= 52 / 60  # fewer has a probability of 0.006 at a coverage of 0.95
@@ -99,7 +99,10 @@ def test_the_interval_of_the_leader_covers_the_truth(
 
 
 def test_a_perfect_score_has_the_exact_binomial_interval() -> None:
-    """60 of 60 right have a lower end of 0.940 in accuracy, and 30 of 30 of 0.884 in ROC AUC."""
+    """60 of 60 right give a lower end of 0.940 in accuracy.
+
+    30 of 30 right in each class give a lower end of 0.884 in ROC AUC.
+    """
     y = np.arange(60) % 2
     run = run_of(y, {"a": np.eye(2)[y] * 0.8 + 0.1})
     for metric, low in (("accuracy", 0.025 ** (1 / 60)), ("balanced_accuracy", 0.025 ** (1 / 60)),
@@ -109,7 +112,7 @@ def test_a_perfect_score_has_the_exact_binomial_interval() -> None:
 
 
 def test_held_out_values_are_the_resampling_unit() -> None:
-    """The standard error of a leave-one-out score is that of the mean over the values."""
+    """In leave-one-out, the standard error is that of the mean over the held-out values."""
     run = next(unseen(8, 0.1, 1))
     draws_of_run = resampled(run, ["a"], "balanced_accuracy")
     by_value = [

@@ -23,7 +23,7 @@ BOUNDED = FitOptions(max_fpr=0.05)
 
 
 class DriftingClassifier(ClassifierMixin, BaseEstimator):
-    """Classifier that shifts the scores of each fit by another value."""
+    """Classifier that shifts its scores by a different value in each fit."""
 
     def fit(self, X: Any, y: Any) -> Self:
         self.classes_ = np.unique(y)
@@ -36,13 +36,13 @@ class DriftingClassifier(ClassifierMixin, BaseEstimator):
 
 
 def make_drifting(options: FitOptions, **further: Any) -> DriftingClassifier:
-    """Make the classifier of the row `drifting`."""
+    """Make the classifier `drifting`."""
     return DriftingClassifier()
 
 
 @pytest.fixture
 def drifting(monkeypatch: pytest.MonkeyPatch) -> str:
-    """Add a classifier whose row does not state that a refit keeps its scores."""
+    """Register a classifier that does not state that a refit keeps its scores."""
     row = ClassifierRow("drifting", f"{__name__}:make_drifting", "for tests")
     monkeypatch.setitem(classifiers(), row.name, row)
     return row.name
@@ -64,7 +64,7 @@ def exceeded(clf: str, n_runs: int) -> int:
 def test_the_bound_holds_if_each_fit_has_other_scores(
     drifting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Out-of-fold scores of such a classifier would exceed the bound in more than a quarter."""
+    """The bound holds. With out-of-fold scores, a quarter of the models would exceed it."""
     # At a true probability of 5 %, five or more of 20 models exceed the bound with 0.3 %.
     assert exceeded(drifting, 20) <= 4
     row = replace(classifiers()[drifting], refit_keeps_scores=True)
@@ -73,7 +73,7 @@ def test_the_bound_holds_if_each_fit_has_other_scores(
 
 
 def test_the_threshold_is_chosen_on_rows_that_no_fit_saw(drifting: str) -> None:
-    """The threshold is that of the left-out rows, which are recorded and part of no fit."""
+    """The threshold is that of left-out rows, which are recorded and not fitted on."""
     data = make_features(250, apart=0.5)
     model = fit(data, f"logreg,{drifting}", cv=2, options=BOUNDED, random_state=3)
     left_out = threshold_rows(data, np.arange(500), BOUNDED, 3)
@@ -89,7 +89,7 @@ def test_the_threshold_is_chosen_on_rows_that_no_fit_saw(drifting: str) -> None:
 
 
 def test_entries_of_a_benchmark_hold_out_rows_separately(drifting: str) -> None:
-    """The presence of another classifier does not change an entry; their vote has a threshold."""
+    """An entry does not depend on other classifiers, and their vote has a threshold."""
     data = make_features(250, apart=1.0)
     alone = benchmark(data, "logreg", protocol=2, options=BOUNDED)
     both = benchmark(data, f"logreg,{drifting}", protocol=2, options=BOUNDED, vote="all")
@@ -99,7 +99,7 @@ def test_entries_of_a_benchmark_hold_out_rows_separately(drifting: str) -> None:
 
 
 def test_too_few_negatives_for_two_parts_are_refused(drifting: str) -> None:
-    """The error has twice the number of negatives, and its suggestion is feasible."""
+    """The error states twice the number of negatives and suggests a feasible rate."""
     match = rf"needs 118 .*half of them .* threshold of {drifting}, but fold 0 has 80.*fpr 0.073 "
     with pytest.raises(DataError, match=match):
         benchmark(make_features(160), drifting, protocol=2, options=BOUNDED)
@@ -107,7 +107,7 @@ def test_too_few_negatives_for_two_parts_are_refused(drifting: str) -> None:
 
 
 def test_parameter_searches_and_some_classifiers_hold_out_rows() -> None:
-    """Classifiers are assumed to need it, unless their row states that it was measured."""
+    """Searches, and classifiers that were not measured, hold out rows."""
     assert not holds_out(["logreg", "svm"], BOUNDED)
     assert not holds_out(["mlp"], FitOptions(threshold="accuracy"))
     for names in (["mlp"], ["logreg", "mlp"], ["triplet+logreg"]):
@@ -124,7 +124,7 @@ def test_parameter_searches_and_some_classifiers_hold_out_rows() -> None:
 
 @pytest.mark.parametrize("n", [118, 700, 2000])
 def test_the_left_out_part_has_enough_negatives(n: int) -> None:
-    """Groups stay together, and a larger training set gives up a smaller part of its rows."""
+    """Groups are not divided, and larger training sets hold out a smaller part."""
     y = np.arange(2 * n) % 2
     groups = np.random.default_rng(n).integers(0, n // 3, 2 * n).astype(str)
     data = FeatureSet.from_arrays(np.zeros((2 * n, 1)), [("real", "fake")[code] for code in y])
@@ -138,7 +138,7 @@ def test_the_left_out_part_has_enough_negatives(n: int) -> None:
 
 @pytest.mark.parametrize("vote", ["greedy", "stacking"])
 def test_a_learned_vote_uses_its_own_weights_for_the_threshold(vote: str) -> None:
-    """The share of out-of-fold negatives above the threshold is the one that is allowed."""
+    """The threshold is chosen on the vote's combined out-of-fold probabilities."""
     data = make_features(200, apart=1.0)
     model = fit(data, "logreg,knn", cv=3, options=BOUNDED, vote=vote)
     run = benchmark(data, "logreg,knn", protocol=3)

@@ -44,7 +44,7 @@ def split(pairs: list[tuple[int, float]]) -> tuple[np.ndarray, np.ndarray]:
 @settings(max_examples=200, deadline=None)
 @given(rows, st.sampled_from(DECIDED))
 def test_no_threshold_is_better(pairs: list[tuple[int, float]], metric: str) -> None:
-    """The chosen threshold has the largest value of the metric."""
+    """No threshold has a larger value of the metric than the chosen one."""
     y, p = split(pairs)
     if metric == "balanced_accuracy" and len(set(y)) < 2:
         return
@@ -63,7 +63,7 @@ def test_no_threshold_is_better(pairs: list[tuple[int, float]], metric: str) -> 
 def test_max_fpr_takes_the_smallest_allowed_threshold(
     pairs: list[tuple[int, float]], bound: float
 ) -> None:
-    """At most n - k negatives are above the threshold, and no lower one has more true positives."""
+    """No smaller threshold satisfies the bound, and none has more true positives."""
     y, p = split(pairs)
     negatives = np.sort(p[y == 0, 1])
     if len(negatives) < negatives_needed(bound):
@@ -82,7 +82,7 @@ def test_max_fpr_takes_the_smallest_allowed_threshold(
     ("bound", "needed"), [(0.05, 59), (0.01, 299), (0.1, 29), (0.2, 14), (0.5, 5), (0.95, 1)]
 )
 def test_the_number_of_negatives_is_exact(bound: float, needed: int) -> None:
-    """One negative fewer than the smallest number gives no guarantee."""
+    """With one negative fewer than `negatives_needed`, there is no guarantee."""
     assert negatives_needed(bound) == needed
     assert (1 - bound) ** needed <= VIOLATION * (1 + 1e-9)
     assert (1 - bound) ** (needed - 1) > VIOLATION
@@ -103,7 +103,7 @@ def test_the_rank_is_the_smallest_one(n: int, bound: float) -> None:
 
 
 def test_the_suggested_rate_is_feasible() -> None:
-    """The rate that the error suggests needs no more negatives than there are."""
+    """The rate that the error suggests is feasible with the available negatives."""
     with pytest.raises(DataError, match=r"fold 1 has 20.*--max-fpr 0.14 or more"):
         check_negatives(0.05, 20, "real", "fold 1")
     assert negatives_needed(0.14) <= 20
@@ -113,7 +113,7 @@ def test_the_suggested_rate_is_feasible() -> None:
 
 @pytest.mark.parametrize("n", [59, 200, 1000])
 def test_the_bound_holds_on_fresh_draws(n: int) -> None:
-    """The true rate of normal scores exceeds the bound in at most 8 % of 200 draws."""
+    """The true false positive rate exceeds the bound in at most 8 % of 200 draws."""
     rng = np.random.default_rng(n)
     exceeded = []
     for _ in range(200):
@@ -125,7 +125,7 @@ def test_the_bound_holds_on_fresh_draws(n: int) -> None:
 
 @pytest.mark.parametrize("within", [3, 8])
 def test_the_bound_holds_for_new_groups(within: int) -> None:
-    """Scores are correlated by 0.8 in groups of unequal size. Without groups, the bound fails."""
+    """The bound holds for scores that correlate by 0.8 within groups. Without groups, it fails."""
     rng = np.random.default_rng(within)
     groups = np.repeat(np.arange(100), np.tile([within, 2 * within], 50))
     n = len(groups)
@@ -142,7 +142,7 @@ def test_the_bound_holds_for_new_groups(within: int) -> None:
 
 
 def test_grouped_negatives_count_as_fewer() -> None:
-    """The effective number is that of groups of equal size. Too few groups are ignored."""
+    """Grouped negatives count as their effective number, unless the groups are too few."""
     assert effective_number(np.repeat(np.arange(70), 3)) == 70
     assert effective_number(np.array([0] * 30 + [*range(1, 31)])) == 3
     assert allowed_above(200, np.arange(200), 0.05) == 200 - umbrella_rank(200, 0.05)
@@ -151,7 +151,7 @@ def test_grouped_negatives_count_as_fewer() -> None:
 
 
 def test_too_few_groups_warn_before_the_fits() -> None:
-    """The warning has the number of groups, the number needed and the class."""
+    """The warning states the number of groups, the number needed and the class."""
     data = make_features(100, groups=True)
     with pytest.warns(
         ClipfeatWarning, match=r"59 independent groups of class 'real'.* one training set has 8"
@@ -188,13 +188,13 @@ def test_the_bound_holds_for_a_fitted_model(options: dict[str, Any]) -> None:
     ],
 )
 def test_the_bound_holds_for_classifiers_and_votes(clf: str, options: dict[str, Any]) -> None:
-    """The table ``fpr`` of the simulations has all classifiers, in 200 draws."""
+    """The bound holds. The table ``fpr`` of the simulations has all classifiers."""
     rates = fresh_rates(clf, FitOptions(**options), range(10))[:, 0]
     assert (rates > 0.05).sum() <= 3
 
 
 def test_too_few_negatives_are_refused_before_any_fit() -> None:
-    """The error has the number needed, the number present and the training set."""
+    """The error states the number needed, the number present and the training set."""
     data = make_features(60)
     for run in (
         lambda options: fit(data, "logreg", cv=3, options=options),
@@ -205,13 +205,13 @@ def test_too_few_negatives_are_refused_before_any_fit() -> None:
 
 
 def test_one_half_predicts_the_most_probable_class() -> None:
-    """A threshold of 0.5 equals no threshold, also for equal probabilities."""
+    """A threshold of 0.5 predicts the same as no threshold, even for equal probabilities."""
     p = np.array([[0.5, 0.5], [0.4, 0.6], [0.6, 0.4]])
     assert decide(p, 0.5).tolist() == decide(p).tolist() == [0, 1, 0]
 
 
 def test_scores_at_a_threshold_are_labelled() -> None:
-    """Accuracy is at the threshold, with the one at 0.5 beside it; ROC AUC does not change."""
+    """Accuracy is shown at the threshold and at 0.5. ROC AUC does not change."""
     y, p = split([(0, 0.1), (0, 0.6), (1, 0.7), (1, 0.8)])
     plain, at = score(y, p), score(y, p, 0.65)
     assert (at["accuracy"], at["accuracy_at_0.5"], plain["accuracy"]) == (1.0, 0.75, 0.75)
@@ -220,7 +220,7 @@ def test_scores_at_a_threshold_are_labelled() -> None:
 
 
 def test_a_threshold_needs_two_classes() -> None:
-    """With three classes the error lists them; without a threshold there is nothing to choose."""
+    """With three classes, choosing a threshold is an error that lists them."""
     assert threshold_chooser(FitOptions(), ("a", "b", "c")) is None
     with pytest.raises(UsageError, match="needs two classes, got 3: a, b, c"):
         threshold_chooser(FitOptions(threshold="accuracy"), ("a", "b", "c"))
@@ -237,7 +237,7 @@ def test_every_entry_has_one_threshold_per_fold() -> None:
 
 
 def test_a_threshold_helps_with_unequal_classes() -> None:
-    """With one positive in nine, a threshold by balanced accuracy beats 0.5 on test rows."""
+    """With one positive in nine, the chosen threshold beats 0.5 on test rows."""
     data = make_features(180, apart=1.5)
     data = data.take(np.flatnonzero((data.y == 0) | (np.arange(360) % 9 == 0)))
     table = benchmark(

@@ -30,7 +30,7 @@ SETTINGS = {
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_inverted_test_labels_change_no_prediction(settings: dict[str, object]) -> None:
-    """Probabilities, thresholds and weights do not depend on the labels of the test."""
+    """Probabilities, thresholds and weights do not depend on the test labels."""
     train, test = make_features(45, apart=1.0), make_features(15, seed=1, apart=1.0)
     test = replace(test, keys=np.array([f"{i + 500:032x}".encode() for i in range(30)]))
     turned = replace(test, y=1 - test.y)
@@ -86,7 +86,7 @@ def test_a_held_out_generator_does_not_affect_choices(protocol: Protocol) -> Non
 
 
 def planted(where: str) -> tuple[FeatureSet, FeatureSet, Protocol]:
-    """Return features with a planted leak, and the same features without the safeguard."""
+    """Return features with a leak, and the same features without the safeguard against it."""
     rng = np.random.default_rng(0)
     data = make_features(100, apart=0.0, n_features=12)
     data = replace(data, y=rng.permutation(data.y))
@@ -157,7 +157,7 @@ def independent(y: list[int], positive: list[float]) -> dict[str, float]:
     ids=str,
 )
 def test_scores_equal_independent_ones(protocol: Protocol) -> None:
-    """Every score follows from the labels, probabilities and test rows."""
+    """Every score can be recomputed from the labels, the probabilities and the test rows."""
     data = generators()
     run = benchmark(data, "logreg", protocol=protocol)
     rows = {

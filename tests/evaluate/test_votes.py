@@ -17,7 +17,7 @@ from tests.conftest import make_features
 
 
 def test_every_vote_is_an_entry_with_its_weights() -> None:
-    """All votes run across encoders, weights sum to 1 in each fold, and dummy does not vote."""
+    """Every vote is an entry whose weights sum to 1 in each fold. dummy does not vote."""
     both = join([make_features(30, apart=1.0), make_features(30, name="other", seed=5, apart=1.0)])
     run = benchmark(both, "logreg,dummy", protocol=3, vote="all", vote_weights=[3, 1])
     assert {VOTE_TITLES[how] for how in (*VOTES, GIVEN)} <= set(run.probabilities)
@@ -30,7 +30,7 @@ def test_every_vote_is_an_entry_with_its_weights() -> None:
 
 @pytest.mark.parametrize("how", ["greedy", "log_loss", "stacking"])
 def test_a_vote_does_not_learn_from_its_test_fold(how: str) -> None:
-    """Inverted labels of a fold do not change the vote on that fold."""
+    """Inverting the labels of a fold does not change the vote on this fold."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 90)
     splits = k_fold(y, None, 3, 0)
@@ -57,7 +57,7 @@ def test_a_vote_does_not_learn_from_its_test_fold(how: str) -> None:
 
 
 def test_a_vote_costs_the_sum_of_its_weighted_members() -> None:
-    """Members of zero weight cost nothing."""
+    """The time of a vote is the sum over members with a weight above zero."""
     y = np.arange(40) % 2
     splits = k_fold(y, None, 2, 0)
     right, guess = np.eye(2)[y] * 0.8 + 0.1, np.full((40, 2), 0.5)
@@ -76,7 +76,7 @@ def test_a_vote_costs_the_sum_of_its_weighted_members() -> None:
 
 
 def test_votes_are_parsed() -> None:
-    """Names, ``all`` and weights are accepted, and errors list the voters."""
+    """Names, ``all`` and weights are accepted. Errors list the known votes."""
     assert parse_votes("greedy, stacking", None, ["a"]) == ["greedy", "stacking"]
     assert parse_votes("all", [1.0], ["a"]) == [*VOTES, GIVEN]
     with pytest.raises(UnknownNameError, match="did you mean greedy"):

@@ -21,7 +21,7 @@ BAYES = ClassifierRow("bayes", "clipfeat_example:make", "naive Bayes", usual=Fal
 
 
 def colour_names() -> list[str]:
-    """List the encoders of this library."""
+    """List the encoder names of this library."""
     return ["mean", "max"]
 
 

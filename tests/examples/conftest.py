@@ -1,4 +1,4 @@
-"""Made images and videos for the example scripts, and a function that runs a script."""
+"""Synthetic images and videos for the example scripts, and a fixture that runs a script."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run a script of the folder ``examples`` in `tmp_path`. Return its standard output."""
+    """Run a script of the folder ``examples`` in `tmp_path`, and return its standard output."""
 
     def run_script(name: str, *arguments: object) -> str:
         command = [sys.executable, str(ROOT / "examples" / name), *map(str, arguments)]
@@ -48,7 +48,7 @@ def write_images(folder: Path, rng: np.random.Generator, counts: dict[str, int])
 
 @pytest.fixture(scope="session")
 def image_sets(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Write unbalanced training images, and test images."""
+    """Write imbalanced training images, and test images."""
     folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     train = write_images(folder / "train", rng, {"real": 24, "fake": 9})
     return train, write_images(folder / "test", rng, {"real": 4, "fake": 4})
@@ -56,7 +56,7 @@ def image_sets(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="session")
 def generators(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a table of photographs and of three generators, of which each has its own tint."""
+    """Write a table of photographs and of three generators, each with its own tint."""
     folder, rng = tmp_path_factory.mktemp("generators"), np.random.default_rng(0)
     rows = []
     for generator, n in {"": 24, "own": 16, "external": 16, "other": 16}.items():
@@ -73,7 +73,7 @@ def generators(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_video(path: Path, frames: list[np.ndarray]) -> None:
-    """Write a video of one frame a second."""
+    """Write a video with one frame per second."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(path, "w") as out:
         stream = out.add_stream("libx264", rate=1, options={"crf": "10"})
@@ -86,7 +86,7 @@ def write_video(path: Path, frames: list[np.ndarray]) -> None:
 
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Write videos of the astronaut, as they are (``real``) or blurred (``fake``)."""
+    """Write videos of the astronaut, unchanged (``real``) or blurred (``fake``)."""
     folder, rng = tmp_path_factory.mktemp("videos"), np.random.default_rng(0)
     astronaut = Image.fromarray(skimage.data.astronaut())
     for part, n in (("train", 5), ("new", 2)):

@@ -1,4 +1,4 @@
-"""The example scripts run on made images and videos, and their tables state the right scores."""
+"""Tests of the example scripts on synthetic images and videos."""
 
 import json
 import runpy
@@ -18,13 +18,13 @@ LITE = ("--encoder", "efficientnet-lite0")
 
 @pytest.mark.parametrize("name", ["in_scikit_learn", "real_or_generated"])
 def test_scripts_without_data(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The scripts without arguments run and print scores."""
+    """Scripts that need no data run and print scores."""
     runpy.run_path(str(ROOT / "examples" / f"{name}.py"), run_name="__main__")
     assert capsys.readouterr().out
 
 
 def test_every_script_is_short_and_documented() -> None:
-    """A script has at most 60 lines, and the page of the examples shows it with its output."""
+    """Each script has at most 60 lines, and the page of examples shows it and its output."""
     page = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
     for script in (ROOT / "examples").glob("*.py"):
         assert len(script.read_text(encoding="utf-8").splitlines()) <= 60, script.name
@@ -32,7 +32,7 @@ def test_every_script_is_short_and_documented() -> None:
 
 
 def test_vote_across_sizes(run: Run, generators: Path) -> None:
-    """Nine models are ordered by validation, and the vote of five separates other generators."""
+    """Nine models are ranked by validation, and the vote of five separates new generators."""
     out = run("vote_across_sizes.py", generators, "--own", "own", "--external", "external", *LITE,
               "--sizes", 32, 48, 64).splitlines()  # fmt: skip
     assert out[0] == "8 own and 8 external generated images; ROC AUC"
@@ -45,7 +45,7 @@ def test_vote_across_sizes(run: Run, generators: Path) -> None:
 
 
 def test_degraded_training(run: Run, image_sets: tuple[Path, Path]) -> None:
-    """The table has a row for each degradation, and both models separate clean images."""
+    """The table has a row per degradation, and both models separate clean images."""
     out = run(
         "degraded_training.py", *image_sets, *LITE, "--resize", 96, "--crop", 58, "--folds", 3,
         "--clf", "logreg", "--metric", "roc_auc",
@@ -58,7 +58,7 @@ def test_degraded_training(run: Run, image_sets: tuple[Path, Path]) -> None:
 
 
 def test_unbalanced_submission(run: Run, image_sets: tuple[Path, Path], tmp_path: Path) -> None:
-    """The template is filled in its order with probabilities that separate the classes."""
+    """The template keeps its order, and its probabilities separate the classes."""
     names = sorted(path.stem for path in image_sets[1].rglob("*.png"))[::-1]
     template = tmp_path / "sample_submission.csv"
     pd.DataFrame({"id": names, "target": 0.5}).to_csv(template, index=False)
@@ -73,7 +73,7 @@ def test_unbalanced_submission(run: Run, image_sets: tuple[Path, Path], tmp_path
 
 
 def test_small_set_of_images(run: Run, image_sets: tuple[Path, Path], tmp_path: Path) -> None:
-    """The report, the plots and the contact sheet of the test images are in the run's folder."""
+    """The run folder has the report, the plots and the contact sheet of the test images."""
     out = run("small_set.py", image_sets[0], *LITE, "--image-size", 64, "--clf", "logreg,knn")
     assert "on test" in out
     assert "macro avg" in out
@@ -93,7 +93,7 @@ def test_small_set_of_videos(run: Run, videos: tuple[Path, Path], tmp_path: Path
 
 
 def test_faces_in_videos(run: Run, videos: tuple[Path, Path], tmp_path: Path) -> None:
-    """Faces are cropped, a model is trained on them, and each new video has a line in the table."""
+    """A model is trained on faces, and the table has a row for each new video."""
     out = run("faces_in_videos.py", "crop", videos[1], "crops", "--frames", 2)
     faces = list((tmp_path / "crops").rglob("*.png"))
     assert out.startswith(f"{len(faces)} faces, ")
@@ -108,7 +108,7 @@ def test_faces_in_videos(run: Run, videos: tuple[Path, Path], tmp_path: Path) ->
 
 
 def members(tar: Path, n: int) -> dict[str, list[tuple[str, bytes]]]:
-    """Read the names and bytes of the first `n` images of each class of a webdataset tar."""
+    """Read the names and bytes of the first `n` images of each class in a WebDataset tar."""
     found: dict[str, list[tuple[str, bytes]]] = {"real": [], "fake": []}
     with tarfile.open(tar) as archive:
         for name in sorted(name for name in archive.getnames() if name.endswith(".jpg")):
@@ -120,7 +120,7 @@ def members(tar: Path, n: int) -> dict[str, list[tuple[str, bytes]]]:
 
 @pytest.mark.shared
 def test_submission_of_real_images(run: Run, shared: Path, tmp_path: Path) -> None:
-    """On 150 images of CIFAKE, 1 of 4 generated, the submission orders other images."""
+    """A model of 150 CIFAKE images, a quarter of them generated, ranks new images well."""
     train = members(shared / "data" / "cifake-train-000000.tar", 120)
     test = members(shared / "data" / "cifake-test-000000.tar", 30)
     for part, of_label in (("train", train), ("test", test)):

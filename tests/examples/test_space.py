@@ -1,4 +1,4 @@
-"""The app of the Space, without Gradio."""
+"""Tests of the app of the Space, without Gradio."""
 
 import sys
 from pathlib import Path
@@ -19,11 +19,11 @@ FOLDER = ROOT / "examples" / "space"
 
 
 class Refused(Exception):
-    """Stands for ``gradio.Error``."""
+    """Stand-in for ``gradio.Error``."""
 
 
 def test_the_app_predicts_as_clipfeat_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Probabilities are those of `clipfeat.predict`, and a damaged file is an error."""
+    """Probabilities equal those of `clipfeat.predict`. A damaged file is an error."""
     from clipfeat.encoders import EncoderOptions
 
     options = EncoderOptions(image_size=64, precision="fp32", device="cpu")

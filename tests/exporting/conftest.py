@@ -1,4 +1,4 @@
-"""Small models on real networks, which take a second to open."""
+"""Small models on real networks that open within a second."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from tests.model.test_codecs import fitted
 
 @pytest.fixture(scope="package", autouse=True)
 def exported_networks() -> Iterator[None]:
-    """Export each network once, since torch needs seconds for it."""
+    """Export each network only once, because torch needs seconds for an export."""
     plain = onnx_export.encoder_to_onnx
     made: dict[tuple[str, int], Any] = {}
 
@@ -37,7 +37,7 @@ def exported_networks() -> Iterator[None]:
 
 
 def pictures(n: int, seed: int = 0) -> list[RGB]:
-    """Return textures of two kinds in turn, of varying size."""
+    """Return textures of two kinds, in alternation and of varying size."""
     rng = np.random.default_rng(seed)
     images: list[Image.Image] = [
         texture(rng, smooth=bool(i % 2), size=int(rng.integers(24, 90))) for i in range(n)
@@ -46,7 +46,7 @@ def pictures(n: int, seed: int = 0) -> list[RGB]:
 
 
 def model_of(encoders: Sequence[tuple[str, EncoderOptions]], clf: str, **changes: Any) -> Model:
-    """Fit a model on the features of some encoders, side by side."""
+    """Fit a model on the joined features of several encoders."""
     opened = [open_encoder(name, options) for name, options in encoders]
     images = pictures(24)
     features = FeatureSet(
@@ -62,14 +62,14 @@ def model_of(encoders: Sequence[tuple[str, EncoderOptions]], clf: str, **changes
 
 @pytest.fixture(scope="session")
 def lite_model() -> Model:
-    """A model of EfficientNet-Lite0 at a small size."""
+    """Return a model of EfficientNet-Lite0 at a small size."""
     options = EncoderOptions(image_size=64, precision="fp32", device="cpu")
     return model_of([("efficientnet-lite0", options)], "logreg", threshold=0.4)
 
 
 @pytest.fixture(scope="session")
 def abstaining_model() -> Model:
-    """A model that abstains, whose calibration has steps. A quarter of the labels is wrong."""
+    """Return a model that abstains, with a stepwise calibration and a quarter of wrong labels."""
     encoder = open_encoder(
         "efficientnet-lite0", EncoderOptions(image_size=64, precision="fp32", device="cpu")
     )

@@ -1,4 +1,4 @@
-"""Every classifier of the zoo is exported exactly, or refused by name."""
+"""Tests that every classifier of the zoo is exported exactly, or refused by name."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +31,7 @@ BUILTIN = [name for name, row in classifiers().items() if row.make.startswith("c
 
 
 def run_graph(model: Model, X: np.ndarray) -> np.ndarray:
-    """Export only the classifier of a model, and run it."""
+    """Export only the classifier of a model, and run the graph."""
     graph = Graph()
     output = add_classifier(graph, model, "features")
     value = onnx.helper.make_tensor_value_info
@@ -62,7 +62,7 @@ def check(estimator: Any, features: FeatureSet, **changes: Any) -> None:
 
 @pytest.mark.parametrize("name", BUILTIN)
 def test_every_classifier(name: str) -> None:
-    """Each classifier for two and three classes, and calibrated in each way for three."""
+    """Each classifier is exported for two and three classes, and with each calibration."""
     for n_classes in (2, 3):
         check(fitted(name, data(n_classes)), data(n_classes))
     if name != "mlp":  # its fits take most of the time, and knn has no decision scores either
@@ -81,7 +81,7 @@ def test_every_classifier(name: str) -> None:
 )
 @pytest.mark.parametrize("name", ["logreg", "knn"])
 def test_options_for_two_classes(name: str, options: FitOptions) -> None:
-    """A classifier with decision scores, and one without."""
+    """A classifier with decision scores and one without are exported with the options."""
     check(fitted(name, data(2), options), data(2))
 
 
@@ -93,7 +93,7 @@ def test_every_projection(projection: str) -> None:
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("ensemble", [SoftVotingClassifier, StackedClassifier])
 def test_ensembles(ensemble: Callable[..., Any], n_classes: int) -> None:
-    """Members of one encoder's columns, with the weights of a vote."""
+    """Votes over members that use the columns of one encoder are exported."""
     from sklearn.pipeline import make_pipeline
 
     features = data(n_classes)
@@ -104,7 +104,7 @@ def test_ensembles(ensemble: Callable[..., Any], n_classes: int) -> None:
 
 
 def test_a_member_that_knows_fewer_classes() -> None:
-    """The columns of a member are those of its own classes."""
+    """A member that was fitted on fewer classes fills only their columns."""
     features = make_features(14, ("a", "b", "c"), n_features=7)
     vote = SoftVotingClassifier([("all", fitted("logreg", features))]).fit(features.X, features.y)
     known = features.take(np.flatnonzero(features.y != 1))
@@ -120,7 +120,7 @@ def test_an_adaptation_is_part_of_the_graph() -> None:
 
 
 def test_an_approximated_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nyström's method replaces the kernel of large training sets."""
+    """The Nyström approximation of the kernel is exported, as for large training sets."""
     monkeypatch.setattr("clipfeat.zoo.svm.LARGE", 10)
     monkeypatch.setattr("clipfeat.zoo.svm.BASIS", 8)
     with pytest.warns(match="Nyström"):
@@ -129,7 +129,7 @@ def test_an_approximated_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_kind_of_node_has_a_graph() -> None:
-    """Classifiers of this package are never refused."""
+    """Every estimator class of this package can be exported."""
     own = {kind for row in (*PROJECTIONS.values(), *classifiers().values())
            if row.make.startswith("clipfeat.") for kind, codec in row.codecs.items()
            if not codec.endswith(("CONVERSION", "ACCELERATED_FOREST", "EXTRA_TREES"))}  # fmt: skip

@@ -1,4 +1,4 @@
-"""Export of features for other programs."""
+"""Tests of exporting features for other programs."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ pa = pytest.importorskip("pyarrow")
 
 @pytest.fixture
 def files(image_folder: Path) -> tuple[Path, Path]:
-    """A feature file of the images, with a column named as one of the export, and the folder."""
+    """Return a feature file with a column that has a name of the export, and the image folder."""
     paths = sorted(p.relative_to(image_folder).as_posix() for p in image_folder.rglob("*.png"))
     features = make_features(12, ("fake", "real"), apart=4.0)
     columns = {
@@ -57,7 +57,7 @@ def table(path: Path) -> list[dict[str, Any]]:
 def test_atlas_has_images_coordinates_neighbours_and_predictions(
     files: tuple[Path, Path], run: Path, tmp_path: Path
 ) -> None:
-    """The types of the columns are those that Embedding Atlas expects."""
+    """The columns have the types that Embedding Atlas expects."""
     out = tmp_path / "new" / "atlas.parquet"
     done = hand_off(files[0], out, "atlas", images=[files[1]], run=run, progress=False)
     rows = table(out)
@@ -78,7 +78,7 @@ def test_atlas_has_images_coordinates_neighbours_and_predictions(
 
 
 def test_neighbours_are_sorted_and_begin_with_the_row_itself() -> None:
-    """Identical rows do not displace a row from its own list."""
+    """Each row is its own first neighbour, even if other rows are identical."""
     X = np.random.default_rng(0).normal(size=(30, 5)).astype(np.float32)
     X[20:] = 2 * X[3]
     ids, distances = nearest(X)
@@ -90,7 +90,7 @@ def test_neighbours_are_sorted_and_begin_with_the_row_itself() -> None:
 
 
 def test_datasets_reads_the_folder(files: tuple[Path, Path], run: Path, tmp_path: Path) -> None:
-    """Without datasets, the test reads the folder as datasets does: by its JSON and Arrow files."""
+    """Without datasets, the test reads the JSON and Arrow files as datasets would."""
     hand_off(files[0], tmp_path / "ds", "datasets", images=[files[1]], run=run, progress=False)
     state = json.loads((tmp_path / "ds" / "state.json").read_text())
     info = json.loads((tmp_path / "ds" / "dataset_info.json").read_text())
@@ -116,7 +116,7 @@ def test_datasets_opens_the_folder(files: tuple[Path, Path], tmp_path: Path) -> 
 def test_batches_of_large_images_end_early(
     files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Arrow cannot hold 2 GiB of images in a batch. Each export has its own fingerprint."""
+    """Batches stay below Arrow's limit of 2 GiB. Each export has its own fingerprint."""
     monkeypatch.setattr(hugging_face, "BATCH_BYTES", 10_000)
     fingerprints = set()
     for name in ("one", "two"):
@@ -133,7 +133,7 @@ def test_batches_of_large_images_end_early(
 def test_fiftyone_has_samples_beside_a_constant_script(
     files: tuple[Path, Path], run: Path, tmp_path: Path
 ) -> None:
-    """Names from the file stay data. The script is the same for every feature file."""
+    """The script is the same for every file, and names are never part of the code."""
     done = hand_off(
         files[0], tmp_path / "fo", "fiftyone", images=[files[1]], run=run, progress=False
     )
@@ -161,7 +161,7 @@ def test_fiftyone_has_samples_beside_a_constant_script(
 
 
 def test_without_images(files: tuple[Path, Path], tmp_path: Path) -> None:
-    """Tables have rows without images. FiftyOne needs files."""
+    """Tables are exported without images. The export for FiftyOne needs them."""
     done = hand_off(files[0], tmp_path / "a.parquet", "atlas", progress=False)
     assert (done.n_rows, done.n_images) == (24, 0)
     assert table(tmp_path / "a.parquet")[0]["image"]["bytes"] is None

@@ -1,4 +1,4 @@
-"""Export of whole models to ONNX."""
+"""Tests of exporting whole models to ONNX."""
 
 import json
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ SIZES = (32, 48)
 
 @pytest.fixture(scope="module")
 def two_sizes() -> Model:
-    """A model of one network in two sizes, with pooled layers."""
+    """Return a model of one network at two sizes, with pooled layers."""
     options = [
         EncoderOptions(
             untrained=True, image_size=size, layers="1/mean+std,last", precision="fp32",
@@ -52,7 +52,7 @@ def exported(two_sizes: Model) -> Iterator[OnnxExport]:
 
 
 def test_one_graph_from_pixels_to_probabilities(two_sizes: Model, exported: OnnxExport) -> None:
-    """Each encoder has an input, and the batch may have any size."""
+    """The graph has one input per encoder and accepts any batch size."""
     session = onnxruntime.InferenceSession(exported.data, providers=["CPUExecutionProvider"])
     encoders = [open_encoder(spec.name, options_of(spec)) for spec in two_sizes.specs]
     images = pictures(7, seed=1)
@@ -76,7 +76,7 @@ def test_one_graph_from_pixels_to_probabilities(two_sizes: Model, exported: Onnx
 
 
 def test_the_metadata_describes_the_model(two_sizes: Model, exported: OnnxExport) -> None:
-    """Everything that a program needs to prepare images and to read the output."""
+    """The metadata suffices to prepare images and to read the output."""
     proto = onnx.load_from_string(exported.data)
     onnx.checker.check_model(proto)
     notes = {one.key.removeprefix("clipfeat."): json.loads(one.value)
@@ -95,14 +95,14 @@ def test_the_metadata_describes_the_model(two_sizes: Model, exported: OnnxExport
 
 
 def test_no_path_of_this_machine_is_written(exported: OnnxExport) -> None:
-    """The exporter of torch notes the lines of code that made a node."""
+    """The file has no source paths, although torch's exporter records them."""
     assert b".py" not in exported.data
 
 
 def test_a_difference_is_refused(
     two_sizes: Model, exported: OnnxExport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error names the largest difference."""
+    """A graph with other probabilities is refused. The error states the largest difference."""
     encoders = [open_encoder(spec.name, options_of(spec)) for spec in two_sizes.specs]
     monkeypatch.setattr(checking, "N_IMAGES", 4)
     monkeypatch.setattr(
@@ -115,7 +115,7 @@ def test_a_difference_is_refused(
 
 
 def compared(model: Model, source: Any = None, **changes: Any) -> checking.Agreement:
-    """Compare the graph of a model of one encoder."""
+    """Compare the graph of a model of one encoder with the model."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checking, "N_IMAGES", 8)
         exported = to_onnx(model, progress=False)
@@ -127,14 +127,14 @@ def compared(model: Model, source: Any = None, **changes: Any) -> checking.Agree
 
 
 def test_verdicts_are_compared(abstaining_model: Model) -> None:
-    """Equal probabilities are not enough: the limits belong to the graph, too."""
+    """Equal probabilities are not enough: the marks of unsure images are compared, too."""
     assert compared(abstaining_model).n_verdicts == 0
     with pytest.raises(DataError, match=r"[1-8] verdicts differ.*at most 1%"):
         compared(abstaining_model, smallest=[1.1, 1.1])
 
 
 def test_training_images_prove_nothing(lite_model: Model, image_folder: Path) -> None:
-    """They are left out, and generated images are always compared."""
+    """Training images are left out, and random images are always compared."""
     files = sorted(image_folder.rglob("*.png"))
     keys = [image_key(file.read_bytes()).hex().encode() for file in files[:5]]
     trained = replace(lite_model, training_keys=np.array(keys))

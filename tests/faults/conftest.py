@@ -1,4 +1,4 @@
-"""Fixtures: the command line in a separate process, which commits every 8 rows."""
+"""Fixtures that run the command line in a separate process and commit every 8 rows."""
 
 import subprocess
 import sys
@@ -38,5 +38,5 @@ def make_images(folder: Path, n: int, seed: int = 0) -> Path:
 
 @pytest.fixture
 def full(request: pytest.FixtureRequest) -> bool:
-    """Return whether the full number of cases was requested."""
+    """Return whether ``--full`` was given."""
     return bool(request.config.getoption("--full"))

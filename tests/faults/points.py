@@ -33,7 +33,7 @@ def rows_of(names: dict[str, int]) -> tuple[list[Row], np.ndarray]:
 
 
 def job(path: Path, overwrite: bool, report: int) -> None:
-    """Append the missing rows, three per commit, report each commit, and merge."""
+    """Append the missing rows with three per commit, report each commit, and merge."""
     with FeatureWriter(path, SPEC, overwrite=overwrite) as writer:
         missing = {n: v for n, v in WANTED.items() if not writer.holds(v.to_bytes(16))}
         names = list(missing)
@@ -47,7 +47,7 @@ def job(path: Path, overwrite: bool, report: int) -> None:
 
 
 def start(path: Path) -> None:
-    """Write a snapshot of three rows to continue from."""
+    """Write the initial snapshot of three rows."""
     with FeatureWriter(path, SPEC) as writer:
         writer.append(*rows_of({n: v for n, v in WANTED.items() if n.startswith("a")}))
         writer.finish()
@@ -56,7 +56,7 @@ def start(path: Path) -> None:
 def attempt(
     lib: ctypes.CDLL, folder: Path, nth: int, fault: str, overwrite: bool
 ) -> tuple[bool, list[str]]:
-    """Run the job with one fault; return whether it was reached, and any violations."""
+    """Run the job with one fault. Return whether the fault was reached, and any violations."""
     path = folder / "out.h5"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -113,7 +113,7 @@ def is_sharded() -> bool:
 
 
 def check(path: Path, broken: list[str]) -> dict[str, int]:
-    """Read the file; rows with another image's values are violations."""
+    """Read the file. Rows with the values of another image are violations."""
     found = load(path)
     rows = dict(zip(found.paths.tolist(), found.X.tolist(), strict=True))
     for name, row in rows.items():
@@ -126,7 +126,7 @@ def check(path: Path, broken: list[str]) -> dict[str, int]:
 
 
 def main() -> None:
-    """Inject every fault at every point."""
+    """Inject every fault at every point of the job."""
     lib = ctypes.CDLL(sys.argv[1])
     lib.inject_arm.argtypes = [ctypes.c_char_p, ctypes.c_long, ctypes.c_int, ctypes.c_int]
     step = int(sys.argv[3])

@@ -1,4 +1,4 @@
-"""Flipped bits and truncations are refused and never give other values."""
+"""Tests that flipped bits and truncations are refused or harmless."""
 
 import random
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tests.store.test_store import filled, row, values
 
 
 def damages(data: bytes, n: int) -> list[bytes]:
-    """Flip one bit, or truncate every eighth time."""
+    """Return damaged copies of a file: mostly with one flipped bit, every eighth truncated."""
     random.seed(n)
     found = []
     for number in range(n):
@@ -28,7 +28,7 @@ def damages(data: bytes, n: int) -> list[bytes]:
 
 
 def hold(path: Path, read: Callable[[], object], n: int) -> int:
-    """Damage a file `n` times and count the refusals; a file that reads is unchanged."""
+    """Damage a file `n` times and count the refusals. If a copy is read, its values are right."""
     whole, expected, refused = path.read_bytes(), read(), 0
     for damaged in damages(whole, n):
         path.write_bytes(damaged)

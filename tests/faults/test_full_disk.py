@@ -1,4 +1,4 @@
-"""Embedding onto a full disk, with a small tmpfs."""
+"""Test of embedding onto a full disk, on a small tmpfs."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""`clipfeat embed` is killed or interrupted at random moments, while readers read the file."""
+"""Tests of `clipfeat embed` being killed or interrupted while readers read its file."""
 
 import os
 import random
@@ -33,7 +33,7 @@ def rows(path: Path) -> dict[str, bytes]:
 
 
 def check_whole(path: Path, expected: dict[str, bytes]) -> None:
-    """Check that a feature file contains exactly these rows."""
+    """Check that a feature file contains exactly the expected rows."""
     seen = rows(path)
     wrong = [name for name in seen | expected if seen.get(name) != expected.get(name)]
     assert not wrong, f"{len(wrong)} of {len(seen)}: {wrong[:9]}; {load(path).failures[:9]}"
@@ -41,7 +41,7 @@ def check_whole(path: Path, expected: dict[str, bytes]) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
-    """Return the images, and the rows of an undisturbed run."""
+    """Return the images, and the rows of a run that was not interrupted."""
     folder = tmp_path_factory.mktemp("whole")
     make_images(folder / "images", N_IMAGES)
     run = ForkedRun(EMBED, folder)
@@ -53,7 +53,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byt
 def disturb(
     folder: Path, images: Path, expected: dict[str, bytes], seed: int, stop: signal.Signals
 ) -> int:
-    """Stop a run at a random moment, check the rows, and resume it. Return its exit code."""
+    """Stop a run at a random moment, check the rows, resume it, and return its exit code."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     (folder / "images").symlink_to(images)
@@ -99,7 +99,7 @@ def test_killed_at_a_random_moment(
 def test_interrupted_at_a_random_moment(
     tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool
 ) -> None:
-    """After repeated Ctrl-C, SIGTERM or SIGHUP, rows are committed and the exit code is 130."""
+    """After repeated Ctrl-C, SIGTERM or SIGHUP, rows are kept and the exit code is 130."""
     images, expected = whole
     for seed in range(20 if full else 3):
         stop = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[seed % 3]
@@ -109,7 +109,7 @@ def test_interrupted_at_a_random_moment(
 def test_readers_see_a_complete_set(
     tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool
 ) -> None:
-    """During writing and merging, a reader sees at least the rows of the reader before."""
+    """During writing and merging, no reader sees fewer rows than an earlier reader."""
     images, expected = whole
     n_reads, n_wanted = 0, 1000 if full else 20
     while n_reads < n_wanted:
@@ -131,7 +131,7 @@ def test_readers_see_a_complete_set(
 
 
 def test_a_second_writer_is_refused(tmp_path: Path, full: bool) -> None:
-    """It exits with code 5, and the error names the process and the host of the first writer."""
+    """The second writer exits with code 5 and names the process and host of the first."""
     make_images(tmp_path / "images", 12)
     from clipfeat.store import FeatureWriter
     from tests.conftest import make_spec
@@ -149,7 +149,7 @@ def test_a_second_writer_is_refused(tmp_path: Path, full: bool) -> None:
 
 
 def test_the_undisturbed_run(whole: tuple[Path, dict[str, bytes]]) -> None:
-    """Each image has one row, and the rows are distinct and finite."""
+    """Without interruptions, each image has one distinct, finite row."""
     _, expected = whole
     assert len(expected) == N_IMAGES == len(set(expected.values()))
     assert np.isfinite(np.frombuffer(b"".join(expected.values()), np.float32)).all()

@@ -1,8 +1,8 @@
-"""Mutated feature files, archives, tables, views and weights end in an error or a result.
+"""Tests that mutated files of every kind end in an error or a result.
 
-Each mutant is read in a fork with limits of 10 s of processor time and 1 GiB of memory.
-`pytest tests/faults --full` reads 100 mutants of each kind. With
-the model files of `test_model_fuzz`, these are 2,100 cases.
+Feature files, archives, tables, views and weights are mutated. Each mutant is read in a fork with
+limits of 10 s of processor time and 1 GiB of memory. `pytest tests/faults --full` reads 100 mutants
+of each kind. With the model files of `test_model_fuzz`, these are 2,100 cases.
 """
 
 import io
@@ -145,7 +145,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 def mutate(data: bytes, rng: random.Random) -> bytes:
-    """Change, remove, insert and repeat bytes. Checksums of tar headers are computed again."""
+    """Change, remove, insert and repeat bytes. Checksums of tar headers are updated."""
     changed = bytearray(data)
     for _ in range(rng.choice([1, 1, 2, 8, 50])):
         place = rng.randrange(len(changed) + 1)
@@ -169,7 +169,7 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
 
 
 def mutate_member(data: bytes, rng: random.Random) -> bytes:
-    """Change the contents of one member of a zip archive. All checksums are valid."""
+    """Change the contents of one member of a zip archive, and keep all checksums valid."""
     changed = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(changed, "w") as copy:
         chosen = rng.choice(archive.namelist())
@@ -209,7 +209,7 @@ def read_within_limits(kind: str, path: Path) -> None:
 def test_mutants_end_in_an_error_or_a_result(
     kind: str, originals: dict[str, bytes], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """No traceback, crash or hang, and no file beside the mutant."""
+    """No mutant causes a traceback, a crash, a hang or a new file."""
     suffix, _ = READERS[kind]
     rng = random.Random(17)
     file = tmp_path / f"mutant{suffix}"

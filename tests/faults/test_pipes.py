@@ -1,4 +1,4 @@
-"""Files that are read whole must be regular files of limited size."""
+"""Tests that files read at once must be regular and of limited size."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("target", ["pipe", "/dev/zero"])
 @pytest.mark.parametrize("name", READERS)
 def test_pipes_and_devices_are_errors(name: str, target: str, tmp_path: Path) -> None:
-    """A pipe without a writer would block, and a device would fill the memory."""
+    """Pipes, which could block, and devices, which could fill the memory, are errors."""
     if target == "pipe":
         os.mkfifo(tmp_path / name)
     else:
@@ -40,7 +40,7 @@ def test_pipes_and_devices_are_errors(name: str, target: str, tmp_path: Path) ->
 
 
 def test_large_files_are_not_read(tmp_path: Path) -> None:
-    """The size is checked before the file is read."""
+    """A file above the size limit is refused before it is read."""
     with (tmp_path / "x").open("wb") as file:
         file.truncate(2**40)
     with pytest.raises(RefusedFileError, match="has 1099511627776 bytes, more than the limit"):

@@ -1,4 +1,4 @@
-"""Faults at every write, fsync, rename and link of a snapshot and of shards."""
+"""Test of faults at every write, fsync, rename and link of a small writing job."""
 
 import json
 import os

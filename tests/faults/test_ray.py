@@ -1,4 +1,4 @@
-"""`clipfeat embed` and `benchmark` on Ray, with killed workers, drivers and nodes."""
+"""Tests of `clipfeat embed` and `benchmark` on Ray with killed workers, drivers and nodes."""
 
 import os
 import random
@@ -26,7 +26,7 @@ ON_RAY = (*EMBED, "--engine", "ray")
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
-    """Return images, including a bad one, and the rows of a run with the local engine."""
+    """Return images, one of them damaged, and the rows of a run with the local engine."""
     folder = tmp_path_factory.mktemp("whole")
     make_images(folder / "images", N_IMAGES)
     (folder / "images" / "0100-bad.png").write_text("text")
@@ -75,7 +75,7 @@ def workers(pid: int) -> list[int]:
 
 
 def running(pids: list[int], seconds: float = 30.0) -> list[str]:
-    """Wait for processes to end, and return the commands of those that do not."""
+    """Wait for processes to end, and return the commands of those that are still running."""
     deadline = time.monotonic() + seconds
     while left := [pid for pid in pids if _lives(pid)]:
         if time.monotonic() > deadline:
@@ -85,7 +85,7 @@ def running(pids: list[int], seconds: float = 30.0) -> list[str]:
 
 
 def _lives(pid: int) -> bool:
-    """Check that a process exists and is not a zombie, which its parent may never reap."""
+    """Return whether a process exists and is not a zombie, which its parent may never reap."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
@@ -102,7 +102,7 @@ def finished(run: "subprocess.Popen[str]") -> str:
 def test_workers_killed_at_random(
     tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool
 ) -> None:
-    """If workers die, no row is lost, duplicated or wrong, and only the bad image fails."""
+    """If workers die, no row is lost, repeated or wrong, and only the damaged image fails."""
     images, expected = whole
     random.seed(0)
     n_kills, n_wanted = 0, 100 if full else 5
@@ -130,7 +130,7 @@ def test_workers_killed_at_random(
 def test_the_driver_stopped(
     tmp_path: Path, whole: tuple[Path, dict[str, bytes]], stop: signal.Signals, full: bool
 ) -> None:
-    """No worker survives, committed rows are kept, and the local engine resumes the run.
+    """If the driver stops, no worker survives, and the local engine can resume the run.
 
     Two of Ray's agents check once a minute whether their node still exists.
     """
@@ -164,7 +164,7 @@ def test_the_driver_stopped(
 
 
 def test_a_node_leaves(tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool) -> None:
-    """Its unfinished work is repeated on other nodes, and a new node is used."""
+    """The unfinished work of a node that leaves is repeated on others, and new nodes are used."""
     if not full:
         pytest.skip("a cluster of its own takes a minute: --full")
     from ray.cluster_utils import Cluster
@@ -191,7 +191,7 @@ def test_a_node_leaves(tmp_path: Path, whole: tuple[Path, dict[str, bytes]], ful
 
 
 def test_a_killed_benchmark_resumes(tmp_path: Path, full: bool) -> None:
-    """Only unfinished cells are repeated after a kill, and the results are equal bit for bit."""
+    """After a kill, only unfinished cells are fitted again. Results are bit-identical."""
     if not full:
         pytest.skip("two runs on Ray and one without take a minute: --full")
     folder = tmp_path

@@ -1,4 +1,4 @@
-"""Averages over the frames, faces and views of a file."""
+"""Tests of averages over the frames, faces and views of a file."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_an_average_lies_between_its_parts(average: str, parts: list[tuple[str, 
 
 
 def test_unreadable_parts_are_ignored() -> None:
-    """NaN parts are ignored. A file with only NaN parts is NaN."""
+    """NaN parts are ignored. A file with only NaN parts gets NaN."""
     p = np.vstack([rows(0.2), np.full((2, 2), np.nan)])
     _, averaged = by_file(p, ["a", "a", "b"])
     assert averaged[0].tolist() == [0.8, 0.2]
@@ -36,7 +36,7 @@ def test_unreadable_parts_are_ignored() -> None:
 
 
 def test_the_confident_average_takes_confident_parts() -> None:
-    """Confident parts are averaged alone if there are enough, else all parts."""
+    """Only confident parts are averaged if there are enough, otherwise all parts."""
     mixed = [0.9] * 12 + [0.5] * 12
     assert confident(rows(*mixed))[1] == pytest.approx(0.9)
     assert confident(rows(*mixed[1:]))[1] == pytest.approx(np.mean(mixed[1:]))

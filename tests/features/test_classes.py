@@ -37,7 +37,7 @@ UNCLEAR = [
 
 @pytest.mark.parametrize(("negative", "positive"), [*CLEAR, *UNCLEAR])
 def test_the_generated_class_is_positive(negative: str, positive: str) -> None:
-    """The order of two names is the same in both directions, and states whether it is clear."""
+    """The generated class is positive in either order of names, and clear orders are marked."""
     for labels in ([negative, positive], [positive, negative]):
         assert encode_labels(labels)[0] == (negative, positive)
         assert names_decide(labels) == ((negative, positive) in CLEAR)
@@ -45,7 +45,7 @@ def test_the_generated_class_is_positive(negative: str, positive: str) -> None:
 
 
 def test_more_classes_have_no_positive_class() -> None:
-    """They are sorted, also if two of them are known. A subset of two is ordered by its names."""
+    """More than two classes are sorted. A subset of two has a positive class."""
     assert order_classes({"real", "fake", "Unsure"}) == ("fake", "real", "Unsure")
     assert positive_class(("fake", "real", "unsure")) is None
     three = FeatureSet.from_arrays(np.eye(3), ["real", "fake", "unsure"])
@@ -62,7 +62,7 @@ affixes = st.from_regex(r"(kq|zx|[0-9]){0,3}", fullmatch=True)
 
 @given(names, names, st.lists(st.booleans(), min_size=1))
 def test_the_order_of_rows_has_no_effect(first: str, second: str, rows: list[bool]) -> None:
-    """Every order of the labels gives the same classes, and every pair has one positive class."""
+    """The order of the labels changes neither the classes nor the positive class."""
     labels = [first, second, *(first if row else second for row in rows)]
     assert encode_labels(labels)[0] == encode_labels(labels[::-1])[0]
     assert names_decide([first, second]) == names_decide([second, first])
@@ -72,14 +72,14 @@ def test_the_order_of_rows_has_no_effect(first: str, second: str, rows: list[boo
 def test_affixes_of_both_names_have_no_effect(
     pair: tuple[str, str], before: str, after: str, separator: str
 ) -> None:
-    """Words and numbers around both names, and capitals, keep the positive class."""
+    """Words or numbers that both names share, and capitals, keep the positive class."""
     full = tuple(f"{before}{separator}{name}{separator}{after}".upper() for name in pair)
     assert order_classes(full) == full
     assert names_decide(full)
 
 
 def test_a_chosen_class_is_kept() -> None:
-    """A chosen positive class survives a selection, a join and a stack; the labels stay."""
+    """A chosen positive class is kept by selecting, joining and stacking."""
     rng = np.random.default_rng(0)
     labels = ["real", "fake", "", "real"]
     default = FeatureSet.from_arrays(rng.normal(size=(4, 2)), labels)

@@ -1,4 +1,4 @@
-"""Columns of a source with names that clipfeat uses itself."""
+"""Test of source columns that have names of clipfeat's own columns."""
 
 import numpy as np
 
@@ -6,7 +6,10 @@ from clipfeat.features.column_names import with_own_files
 
 
 def test_a_column_of_the_user_is_never_taken_for_files() -> None:
-    """Only values that the rows' paths confirm are files: version 0.1 stored any others too."""
+    """A column ``file`` is used only if the rows' paths confirm its values.
+
+    Version 0.1 also stored other columns under this name.
+    """
     paths = np.array(["a.png", "b.mp4@1s", "c.png#hflip", "d/e.png"])
     mixed = {"file": np.array(["scan", "b.mp4", "c.png", "d"]), "site": paths}
     kept = with_own_files(mixed, paths)

@@ -13,7 +13,7 @@ FEATURES = make_features(groups=True)
 
 
 def test_order_paths_and_features_do_not_matter() -> None:
-    """The fingerprint is that of the images, labels and groups."""
+    """The fingerprint depends only on the images, labels and groups."""
     shuffled = FEATURES.take(np.random.default_rng(0).permutation(len(FEATURES)))
     moved = replace(shuffled, paths=np.char.add("x/", shuffled.paths), X=shuffled.X * 2)
     assert data_fingerprint(moved) == data_fingerprint(FEATURES)
@@ -31,5 +31,5 @@ def test_order_paths_and_features_do_not_matter() -> None:
     ids=["one image fewer", "one image twice", "labels", "groups", "content"],
 )
 def test_other_data_have_another_fingerprint(changed: FeatureSet) -> None:
-    """Any change of an image, a label or a group changes it."""
+    """Changing an image, a label or a group changes the fingerprint."""
     assert data_fingerprint(changed) != data_fingerprint(FEATURES)

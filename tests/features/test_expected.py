@@ -1,4 +1,4 @@
-"""Tests of the error for arguments that are no feature set."""
+"""Tests of the error for arguments that are not a feature set."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from clipfeat.errors import UsageError
 
 @pytest.mark.parametrize("function", [clipfeat.fit, clipfeat.benchmark])
 def test_arrays_and_paths_name_the_remedy(function: Any) -> None:
-    """The call of scikit-learn with X and y names `from_arrays`; a path names `load`."""
+    """For arrays X and y, the error names `from_arrays`. For a path, it names `load`."""
     X, y = np.eye(4), ["a", "b", "a", "b"]
     message = "expects a FeatureSet, got ndarray. Pass clipfeat.FeatureSet.from_arrays"
     with pytest.raises(UsageError, match=message):

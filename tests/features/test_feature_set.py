@@ -1,4 +1,4 @@
-"""Feature sets: validation, selection of rows and columns, and joining."""
+"""Tests of feature sets: validation, selection, and joining."""
 
 from dataclasses import replace
 
@@ -22,13 +22,13 @@ from tests.conftest import make_features
 def test_inconsistent_arrays_are_refused(
     features: FeatureSet, change: dict[str, object], message: str
 ) -> None:
-    """Shapes, labels and values are validated on construction."""
+    """Inconsistent shapes, labels and values are errors on construction."""
     with pytest.raises(DataError, match=message):
         replace(features, **change)
 
 
 def test_labelled_drops_unknown_rows_and_unused_classes(features: FeatureSet) -> None:
-    """`labelled` keeps the labelled rows, and the classes with a row."""
+    """`labelled` keeps only labelled rows, and only classes that have rows."""
     y = np.where(np.arange(40) < 10, -1, features.y)
     wide = replace(features, y=np.where(y == 1, 2, y), classes=("real", "unused", "fake"))
     kept = wide.labelled()
@@ -45,7 +45,7 @@ def test_no_labels_and_one_class_are_errors(features: FeatureSet, value: int, me
 
 
 def test_join_is_by_key_not_by_position(features: FeatureSet) -> None:
-    """Rows in another order are joined with the rows of the same image."""
+    """Rows of the same image are joined, whatever their order."""
     other = make_features(name="other", seed=1).take(np.arange(40)[::-1].copy())
     joined = join([features, other])
     back = other.take(np.arange(40)[::-1].copy())
@@ -54,14 +54,14 @@ def test_join_is_by_key_not_by_position(features: FeatureSet) -> None:
 
 
 def test_join_keeps_only_common_images_and_warns(features: FeatureSet) -> None:
-    """Images that one file lacks are left out, and a warning counts the others."""
+    """Images that one file lacks are dropped, and a warning counts the images."""
     other = make_features(name="other").take(np.arange(5, 40))
     with pytest.warns(ClipfeatWarning, match="35 images are in every"):
         assert len(join([features, other])) == 35
 
 
 def test_join_refuses_what_cannot_be_joined(features: FeatureSet) -> None:
-    """A repeated encoder, different images and contradicting labels are errors."""
+    """A repeated encoder, disjoint images and contradicting labels are errors."""
     other = make_features(name="other")
     with pytest.raises(JoinError, match="occurs twice"):
         join([features, features])
@@ -82,7 +82,7 @@ def test_equal_images_are_one_group(features: FeatureSet) -> None:
 
 
 def test_groups_and_equal_images_are_linked(features: FeatureSet) -> None:
-    """Rows linked by a group or by identical bytes share a split group, also transitively."""
+    """Rows linked by groups or identical bytes share a split group, even over several links."""
     keys = features.keys.copy()
     keys[1], keys[2] = keys[0], keys[3]
     groups = np.array([f"g{i}" for i in range(40)])
@@ -110,14 +110,14 @@ def test_equal_bytes_join_by_their_paths(features: FeatureSet) -> None:
 
 
 def test_alike_encoders_keep_their_own_slices() -> None:
-    """Two weight files of one architecture are two encoders with distinct titles."""
+    """Two weights files of one architecture are two encoders with different titles."""
     a, b = make_features(), make_features(seed=1)
     b = replace(b, specs=(replace(b.specs[0], weights="other"),))
     assert len(join([a, b]).slices) == 2
 
 
 def test_own_columns_win_over_source_columns(features: FeatureSet) -> None:
-    """A source's column named label does not replace the labels."""
+    """A source column named label does not replace the labels."""
     clash = replace(features, columns={"label": np.array(["wrong"] * 40)})
     assert clash.column("label").tolist() == features.labels.tolist()
     assert clash.to_pandas().label.tolist() == features.labels.tolist()
@@ -131,7 +131,7 @@ def test_to_pandas_has_one_row_per_image(features: FeatureSet) -> None:
 
 
 def test_a_set_may_have_no_rows(features: FeatureSet) -> None:
-    """A set whose images all failed has classes, files and groups without rows."""
+    """A set of failed images only has no rows, but classes, files and groups can be read."""
     grouped = replace(features, groups=features.paths, columns={"file": features.paths})
     empty = grouped.take(np.array([], dtype=np.int64))
     assert (len(empty), empty.labels.tolist(), empty.files.tolist()) == (0, [], [])
@@ -147,5 +147,5 @@ def test_unknown_columns_are_named(features: FeatureSet) -> None:
 
 
 def test_it_prints_in_one_line(features: FeatureSet) -> None:
-    """The representation summarises the set in one line, without paths."""
+    """The representation is one line without paths."""
     assert repr(features) == "FeatureSet(40 images × 6 features by spectrum 32px; 20 real, 20 fake)"

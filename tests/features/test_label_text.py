@@ -1,4 +1,4 @@
-"""Spellings of one class."""
+"""Tests of different spellings of one class."""
 
 from dataclasses import replace
 
@@ -12,13 +12,13 @@ from tests.conftest import make_spec
 
 
 def a_set(*labels: str, name: str = "a") -> FeatureSet:
-    """Make features of an encoder with this name, of images that differ between names."""
+    """Make features of an encoder with this name, whose images depend on the name."""
     features = FeatureSet.from_arrays(np.eye(len(labels), 3), labels)
     return replace(features, specs=(make_spec(name, n_features=3),))
 
 
 def test_the_most_frequent_spelling_is_kept() -> None:
-    """Labels that differ in capitals, spaces or Unicode form get one name."""
+    """Labels that differ in capitals, spaces or Unicode form are merged."""
     counts = {"Re al": 1, "real": 3, "REAL": 3, "fake": 1, "cafe\u0301": 1, "caf\u00e9": 2}
     names = one_spelling(counts)
     assert {names["Re al"], names["real"], names["REAL"]} == {"REAL"}
@@ -32,7 +32,7 @@ def test_the_most_frequent_spelling_is_kept() -> None:
 
 
 def test_numbers_and_truth_values_are_one_class() -> None:
-    """Sets of several files are joined and stacked if they write a class differently."""
+    """Files that write one class as 1, 1.0 or True can be joined and stacked."""
     one, other = a_set("0", "1", "1"), a_set("0.0", "1.0", "True", name="b")
     assert join([one, other]).labels.tolist() == ["0", "1", "1"]
     test = replace(a_set("False", "True"), keys=np.array([b"x", b"y"], dtype="S32"))
@@ -42,7 +42,7 @@ def test_numbers_and_truth_values_are_one_class() -> None:
 
 
 def test_spellings_of_training_and_test_sets() -> None:
-    """They are refused in one set and between two sets, and can be merged."""
+    """Different spellings in one set or in two are errors, unless they are merged."""
     mixed = a_set("Real", "real", "fake", "real", "")
     with pytest.raises(LabelError, match="of the features differ only in capitals or spaces"):
         mixed.labelled()

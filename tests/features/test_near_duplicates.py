@@ -1,4 +1,4 @@
-"""Tests of near duplicates and the groups that they join."""
+"""Tests of near duplicates and of grouping them."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ def with_chain() -> FeatureSet:
 
 
 def test_joined_groups_are_connected_components() -> None:
-    """Pairs join groups, and groups join pairs. Other rows keep their groups."""
+    """Pairs and groups are joined to connected components. Other rows keep their groups."""
     features = with_chain()
     groups = features.near_duplicates_grouped().groups
     assert groups is not None
@@ -31,7 +31,7 @@ def test_joined_groups_are_connected_components() -> None:
 
 
 def test_a_sample_of_queries_finds_the_duplicates_of_its_rows() -> None:
-    """Queries are limited to some rows or to a number of files."""
+    """Queries can be limited to some rows or to a number of files."""
     features = with_chain()
     assert near_duplicates(features).tolist() == [[0, 1], [1, 0], [2, 3], [3, 2]]
     assert near_duplicates(features, np.arange(40) == 1).tolist() == [[1, 0]]
@@ -39,7 +39,7 @@ def test_a_sample_of_queries_finds_the_duplicates_of_its_rows() -> None:
 
 
 def test_many_copies_of_one_image_are_one_group() -> None:
-    """The number of pairs stays small if many images are alike."""
+    """Many similar images give one group, without listing all their pairs."""
     rng = np.random.default_rng(0)
     n = 2 * module.MAX_LINKS
     X = rng.normal(size=(3 * n, 32))

@@ -1,4 +1,4 @@
-"""Text tables: their separators, lines and missing fields."""
+"""Tests of text tables: separators, lines and missing fields."""
 
 import pytest
 
@@ -19,14 +19,14 @@ TABLES = {
 
 @pytest.mark.parametrize("content", TABLES.values(), ids=TABLES.keys())
 def test_the_text_of_a_table_does_not_depend_on_how_it_is_written(content: bytes) -> None:
-    """Values are text. A missing field is empty."""
+    """Every way to write a table gives the same text values."""
     table = text_table(content, "x.csv")
     assert table.columns.tolist() == ["path", "label"]
     assert table.to_numpy().tolist() == [["a.png", "1"], ["b.png", ""]]
 
 
 def test_line_breaks_in_quotes_belong_to_the_value() -> None:
-    """A header or a value in quotes may have several lines, and any Unicode character."""
+    """Quoted headers and values may contain line breaks and any Unicode character."""
     content = '"the\npath",label\x0b,c\n"a\r\nb.png",\U0001f600,"x""y"\n'.encode()
     table = text_table(content, "x.csv")
     assert table.columns.tolist() == ["the\npath", "label", "c"]

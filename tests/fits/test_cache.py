@@ -1,4 +1,4 @@
-"""The cache of finished cells."""
+"""Tests of the cache of finished cells."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from clipfeat.zoo.spaces import Tuned
 
 
 def test_a_cell_is_read_as_it_was_written(tmp_path: Path) -> None:
-    """Probabilities, costs and tuned parameters are equal; damaged files are ignored."""
+    """A cell is read back unchanged. Damaged files are ignored."""
     p = np.random.default_rng(0).random((5, 2))
     cell = Cell(p, p[::-1], {"fit_seconds": 0.25}, Tuned({"C": 2.0}, 3, True))
     write_cell(cell, tmp_path, "key")
@@ -33,7 +33,7 @@ def test_a_cell_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def count_fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Record the names of all cells that are fitted; interrupt the fourth."""
+    """Record the names of all fitted cells, and interrupt the fourth fit."""
     fitted: list[str] = []
 
     def counting(spec: CellSpec, *args: object, **kwargs: object) -> Cell:
@@ -49,7 +49,7 @@ def count_fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_an_interrupted_run_resumes(
     features: FeatureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After Ctrl-C in the fourth of six cells, three are fitted, with equal results."""
+    """After Ctrl-C in the fourth of six cells, three cells are fitted. Results are equal."""
     whole = benchmark(features, "logreg,knn", protocol=3)
     fitted = count_fits(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
@@ -75,7 +75,7 @@ def test_an_interrupted_run_resumes(
 def test_no_stale_cell_is_used(
     features: FeatureSet, tmp_path: Path, changed: str, settings: dict[str, object]
 ) -> None:
-    """Changed data or options give the same results as without a cache."""
+    """With changed data or options, results equal those without a cache."""
     benchmark(features, "logreg", protocol=3, cache=tmp_path)
     other = {
         "": features,
@@ -94,7 +94,7 @@ def test_no_stale_cell_is_used(
 
 @pytest.mark.parametrize("tune", [False, True])
 def test_another_time_limit_repeats_only_parameter_searches(tmp_path: Path, tune: bool) -> None:
-    """A finished fit is the same under every limit, but a longer search tries more parameters."""
+    """A new time limit repeats parameter searches, but no other fit."""
     rows = np.arange(4)
     spec = CellSpec(0, "", "knn", "knn", slice(None), (rows, rows), 0, 1, False)
     short = CellCache(tmp_path, "data", FitOptions(tune=tune), False, 60.0)

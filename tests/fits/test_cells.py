@@ -1,4 +1,4 @@
-"""Cells, and the separation of training and test rows."""
+"""Tests of cells, and of the separation of training and test rows."""
 
 from functools import partial
 
@@ -15,7 +15,7 @@ from tests.conftest import make_features
 @pytest.mark.parametrize("bag", [0, 4])
 @pytest.mark.parametrize("name", ["logreg", "svm"])
 def test_test_rows_do_not_affect_the_fit(name: str, bag: int) -> None:
-    """Changed test rows do not change the probabilities of the training rows."""
+    """Changing the test rows does not change the probabilities of the training rows."""
     data = make_features(30, apart=1.0, groups=True)
     train, test = cross_validation(data, 3, 0)[0]
     X, y = data.X.copy(), data.y.copy()
@@ -33,7 +33,7 @@ def test_test_rows_do_not_affect_the_fit(name: str, bag: int) -> None:
 
 @pytest.mark.parametrize("bag", [0, 4])
 def test_training_rows_are_out_of_fold(bag: int) -> None:
-    """A 1-nearest neighbour predicts its training rows at chance level, and a bag by averages."""
+    """Training rows are predicted out of fold: a 1-nearest neighbour is at chance level."""
     data = make_features(60, apart=0.0, n_features=20)
     split = cross_validation(data, 3, 0)[0]
     params = {"cappedneighborsclassifier__n_neighbors": 1}

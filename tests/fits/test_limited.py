@@ -1,4 +1,4 @@
-"""Work in a child process."""
+"""Tests of work in a child process."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from clipfeat.fits.limited import one_process
 
 
 def test_a_slow_call_is_stopped() -> None:
-    """The call ends at the time limit, and the next call runs in a new process."""
+    """A call is stopped at the time limit, and the next call gets a new process."""
     with one_process() as run:
         pid = run(30, os.getpid)
         assert pid == run(30, os.getpid) != os.getpid()
@@ -27,7 +27,7 @@ def test_a_slow_call_is_stopped() -> None:
 
 
 def test_a_crash_differs_from_an_exception() -> None:
-    """A crash ends the child process only; an exception is re-raised."""
+    """A crash ends only the child process. An exception is raised in the parent."""
     with one_process() as run:
         with pytest.raises(DataError, match="ended unexpectedly"):
             run(30, os.kill, run(30, os.getpid), signal.SIGSEGV)
@@ -37,7 +37,7 @@ def test_a_crash_differs_from_an_exception() -> None:
 
 
 def test_odd_exceptions_and_warnings_reach_the_parent() -> None:
-    """An exception that cannot be pickled arrives as text; our warnings are repeated."""
+    """Exceptions that cannot be pickled arrive as text, and warnings are repeated."""
     with one_process() as run:
         with pytest.raises(DataError, match="Odd"):
             run(30, raise_odd)
@@ -62,7 +62,7 @@ def warn_and_return() -> int:
 
 
 def test_a_process_that_died_while_idle_is_replaced() -> None:
-    """The next call raises a `DataError`, and the call after it works."""
+    """The next call raises `DataError`, and the following call works."""
     with one_process() as run:
         os.kill(run(30, os.getpid), signal.SIGKILL)
         time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""Runs on Ray equal local runs, also after failures and interruptions."""
+"""Tests that runs on Ray equal local runs, even after failures and interruptions."""
 
 import math
 import os
@@ -73,7 +73,7 @@ def both(data: FeatureSet, clf: str, **settings: Any) -> list[Benchmark]:
 
 
 def test_the_same_run(cluster: None) -> None:
-    """Probabilities, rows, votes and thresholds are equal for two encoders and two protocols."""
+    """Both engines give equal probabilities, rows, votes and thresholds."""
     data = make_features(40, apart=1.0, groups=True)
     data = replace(data, columns={"generator": np.array([f"g{i % 3}" for i in range(80)])})
     two = join([data, make_features(40, name="other", seed=5, apart=0.5)])
@@ -103,7 +103,7 @@ def test_a_cluster_that_clipfeat_starts_refuses_strangers(cluster: None) -> None
 
 
 def test_a_failure_affects_one_entry(cluster: None) -> None:
-    """The error is that of the first failed fold, as in a local run."""
+    """As in a local run, the error of an entry is that of its first failed fold."""
     few = make_features(20).take(np.arange(22))
     plain, _ = both(few, "logreg,svm,dummy", protocol=2)
     assert list(plain.errors) == ["svm"]
@@ -112,7 +112,7 @@ def test_a_failure_affects_one_entry(cluster: None) -> None:
 def test_finished_cells_are_cached(
     cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After Ctrl-C, only the rest is fitted; each engine reads the cells of the other."""
+    """After Ctrl-C, only the remaining cells are fitted. The engines share the cache."""
     data, steps = make_features(30, apart=1.0), []
 
     def stop_at(number: int) -> Any:
@@ -148,7 +148,7 @@ def test_finished_cells_are_cached(
 
 
 def test_pieces_of_work_stay_small() -> None:
-    """The size of a piece of work does not depend on the number of rows."""
+    """The size of a task's arguments does not depend on the number of rows."""
 
     def sizes(n: int) -> list[int]:
         sizes_: list[int] = []
@@ -175,7 +175,7 @@ def test_pieces_of_work_stay_small() -> None:
 
 
 def describe(X: Any, y: Any, seconds: float) -> tuple[Any, ...]:
-    """Describe the rows, the threads and the run time on a worker."""
+    """Return properties of the rows, the numbers of threads and the times on a worker."""
     begun = time.time()
     time.sleep(seconds)
     pools = [pool["num_threads"] for pool in threadpool_info()]
@@ -184,7 +184,7 @@ def describe(X: Any, y: Any, seconds: float) -> tuple[Any, ...]:
 
 
 def test_features_are_shared_and_threads_limited(cluster: None) -> None:
-    """Rows are mapped, not copied, and threads do not exceed the processors."""
+    """Workers map the rows without copying, and have no more threads than processors."""
     X = np.ones((1000, 100), dtype=np.float32)
     cpus = int(ray.cluster_resources()["CPU"])
     for n_jobs in (None, cpus):
@@ -208,7 +208,7 @@ def die_fail_or_return(number: int) -> int:
 
 
 def test_a_worker_that_dies_costs_its_own_piece(executor: Executor) -> None:
-    """A dying piece is retried, then yields an error; an exception is not retried."""
+    """If a worker dies, its task is retried, then is an error. Exceptions are not retried."""
     results = dict(executor(die_fail_or_return, (), [(0,), (1,), (2,), (3,)]))
     assert isinstance(results[0], DataError)
     assert f"ended unexpectedly in each of up to {ATTEMPTS} attempts" in str(results[0])
@@ -217,7 +217,7 @@ def test_a_worker_that_dies_costs_its_own_piece(executor: Executor) -> None:
 
 
 def test_fit_is_the_same(cluster: None) -> None:
-    """Members, searches, thresholds and scores are equal, for one classifier and a stack."""
+    """Members, searches, thresholds and scores are equal, for a single classifier and a stack."""
     data = make_features(40, apart=1.0, groups=True)
     for clf, vote, options in (
         ("prototype,logreg", "stacking", FitOptions(threshold="accuracy")),
@@ -265,7 +265,7 @@ def run_fit(data: FeatureSet, clf: str, resources: dict[str, Any]) -> Model:
 def test_inconsistent_resources_are_refused(
     cluster: None, run: Any, resources: dict[str, Any], message: str
 ) -> None:
-    """The error precedes any fit and names the fix."""
+    """Inconsistent options are an error before any fit, with a remedy."""
     with pytest.raises(UsageError, match=message):
         run(make_features(), "logreg", resources)
 
@@ -290,7 +290,7 @@ def test_a_missing_cluster_is_reported_immediately(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_error_of_ray_says_how_to_resume() -> None:
-    """Errors of Ray become one `ClipfeatError`; our errors pass unchanged."""
+    """Errors of Ray become one `ClipfeatError`. Errors of clipfeat are not changed."""
     from ray.exceptions import RaySystemError
 
     with (

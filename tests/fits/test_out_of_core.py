@@ -1,4 +1,4 @@
-"""Scores of out-of-core fits, and the choice of an out-of-core fit."""
+"""Tests of out-of-core fits and of when they are chosen."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tests.conftest import make_features, write_parts
 @pytest.mark.filterwarnings("ignore:the false positive rate")
 @pytest.mark.parametrize("vote", ["uniform", "stacking"])
 def test_scores_are_those_of_folds_in_memory(vote: str, tmp_path: Path) -> None:
-    """Folds, thresholds and votes equal those of a fit in memory."""
+    """Scores, thresholds and votes equal those of a fit in memory."""
     path = write_parts(tmp_path / "out.h5", make_features(60, apart=1.0, groups=True))
     options = FitOptions(max_fpr=0.2)
     known = fit(load(path), "logreg,lgbm", cv=3, options=options, vote=vote)
@@ -35,7 +35,7 @@ def test_scores_are_those_of_folds_in_memory(vote: str, tmp_path: Path) -> None:
 
 
 def test_memory_decides_without_a_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Above half of the memory, features are read in blocks if supported; above all, an error."""
+    """Features above half of the memory are read in blocks. Above all memory, it is an error."""
     paths = [write_parts(tmp_path / name, make_features()) for name in ("one.h5", "two.h5")]
     size = bytes_in_memory(paths[0])
 

@@ -1,4 +1,4 @@
-"""Time limits of classifiers, and fits that run side by side."""
+"""Tests of time limits of classifiers, and of concurrent fits."""
 
 import time
 
@@ -10,7 +10,7 @@ from tests.conftest import make_features
 
 
 def test_a_slow_classifier_is_stopped() -> None:
-    """A bag of fifty boosters is stopped near the limit; the other classifier is complete."""
+    """A bag of fifty boosters is stopped near the limit, and the other classifier completes."""
     data = make_features(2000, n_features=300, apart=1.0)
     begun = time.monotonic()
     run = benchmark(
@@ -24,7 +24,7 @@ def test_a_slow_classifier_is_stopped() -> None:
 
 
 def test_a_child_process_changes_no_result() -> None:
-    """Probabilities equal those of a run without a time limit."""
+    """With a time limit, which needs a child process, probabilities stay equal."""
     data = make_features(30, apart=1.0)
     plain = benchmark(data, "logreg,svm", protocol=3)
     apart = benchmark(data, "logreg,svm", protocol=3, resources=FitResources(time_limit=600))
@@ -33,7 +33,7 @@ def test_a_child_process_changes_no_result() -> None:
 
 
 def test_fits_side_by_side_change_no_result() -> None:
-    """Boosted trees come first, and probabilities equal those of fits in turn."""
+    """Concurrent fits of boosted trees start first and give the same probabilities."""
     data = make_features(60, n_features=40, apart=1.0)
     names = ["lgbm", "logreg", "xgb"]
     details: list[str] = []

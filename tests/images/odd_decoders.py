@@ -1,4 +1,4 @@
-"""Decoders for the child process that crash, hang or use memory, by the first word of the bytes."""
+"""Decoders for tests that crash, hang or use memory, as the first word of the bytes says."""
 
 import os
 import signal

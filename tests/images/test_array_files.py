@@ -1,4 +1,4 @@
-"""Images in array files: layouts, labels, and files of unknown origin."""
+"""Tests of images in array files: layouts, labels, and hostile files."""
 
 import io
 import pickle
@@ -51,7 +51,7 @@ def pixels_of(source: Any) -> list[Any]:
 )
 @pytest.mark.parametrize("form", ["npy", "npz", "compressed"])
 def test_pixels_of_every_layout(tmp_path: Path, array: Any, expected: Any, form: str) -> None:
-    """The pixels of an image are unchanged, however the array is laid out and stored."""
+    """Pixels do not depend on the memory layout and the storage of the array."""
     file = tmp_path / f"images.{'npy' if form == 'npy' else 'npz'}"
     if form == "npy":
         np.save(file, array)
@@ -65,7 +65,7 @@ def test_pixels_of_every_layout(tmp_path: Path, array: Any, expected: Any, form:
 
 
 def test_parts_labels_groups_and_columns(tmp_path: Path) -> None:
-    """Keras' names of arrays give the split and the labels, and one value per image a column."""
+    """Names of arrays, as in Keras, give the split and the labels. Others are columns."""
     np.savez(
         tmp_path / "mnist.npz",
         x_train=GREY, y_train=np.array([7, 0, 1], np.uint8), groups_train=np.array(["a", "a", "b"]),
@@ -98,7 +98,7 @@ def test_labels_beside_an_npy_file(tmp_path: Path) -> None:
 
 
 def test_several_arrays_of_labels(tmp_path: Path) -> None:
-    """None is chosen silently, and each can be chosen."""
+    """Several label arrays are an error until one is chosen."""
     numbers = np.arange(3)
     np.savez(tmp_path / "a.npz", images=RGB, y=numbers, target=numbers + 5)
     with pytest.warns(ClipfeatWarning, match=r"\(y, target\).* Pass one .* --label-col"):
@@ -130,7 +130,7 @@ def test_several_arrays_of_labels(tmp_path: Path) -> None:
     ],
 )
 def test_arrays_that_are_not_images(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
-    """The error names the array, its dtype or shape, and a remedy."""
+    """The error names the array and its dtype or shape, and gives a remedy."""
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(DataError, match=message):
         open_source(tmp_path / "a.npz")
@@ -178,7 +178,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 def test_hostile_files_are_one_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, form: str
 ) -> None:
-    """Nothing is unpickled, executed or allocated."""
+    """Hostile files are an error, and nothing is unpickled, executed or allocated."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(pickle, "load", None)
     data = HOSTILE[name]()
@@ -194,7 +194,7 @@ def test_hostile_files_are_one_error(
 def test_bombs_are_refused_before_they_are_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The claimed size, the ratio and the number of images are limited."""
+    """Files that claim too large a size, ratio or number of images are errors."""
     file = tmp_path / "x.npz"
     monkeypatch.setattr(numpy_files, "MAX_UNPACKED", 2**20)
     file.write_bytes(npz(saved(np.zeros((10, 500, 500), np.uint8))))
@@ -211,7 +211,7 @@ def test_bombs_are_refused_before_they_are_unpacked(
 
 
 def test_random_damage_is_one_error(tmp_path: Path) -> None:
-    """Files with changed bytes open, or are one error, when listed or when read."""
+    """A file with changed bytes opens, or is one error in listing or reading."""
     good = [npz(saved(RGB)), npz(saved(RGB), zipfile.ZIP_STORED), saved(RGB)]
     rng = np.random.default_rng(1)
     for i in range(300):
@@ -228,7 +228,7 @@ def test_random_damage_is_one_error(tmp_path: Path) -> None:
 
 
 def test_a_file_that_changes_is_not_read_from_memory(tmp_path: Path) -> None:
-    """An unpacked array is kept until the file changes."""
+    """The cache of an unpacked array is dropped when the file changes."""
     file = tmp_path / "x.npz"
     np.savez_compressed(file, x=RGB)
     (first, *_) = open_source(file)
@@ -242,7 +242,7 @@ def test_a_file_that_changes_is_not_read_from_memory(tmp_path: Path) -> None:
 
 
 def test_an_array_without_images_is_an_empty_source(tmp_path: Path) -> None:
-    """Like an empty folder."""
+    """An array without images is an error like an empty folder."""
     np.save(tmp_path / "x.npy", np.zeros((0, 8, 8, 3), np.uint8))
     with pytest.raises(EmptySourceError):
         open_source(tmp_path / "x.npy")

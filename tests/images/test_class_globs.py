@@ -1,4 +1,4 @@
-"""Classes stated by patterns of paths."""
+"""Tests of classes given by path patterns."""
 
 from pathlib import Path
 
@@ -25,13 +25,13 @@ def values(spec: Path, globs: ClassGlobs) -> Values:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A folder of two generators and two collections of photographs, without a layout."""
+    """Write a folder of two generators and two collections of photographs, without a layout."""
     return make(tmp_path / "set", "a/unheard/train/1.png", "a/unseen/test/1.png", "b/x/1.png",
                 "b/[y]/1.jpg")  # fmt: skip
 
 
 def test_patterns_give_the_classes_and_the_level_gives_the_generator(tree: Path) -> None:
-    """Splits stay, and the folder of photographs is their source."""
+    """Splits are kept, and photographs get their folder as source."""
     assert values(tree, ClassGlobs(["b"], ["a/*"], 2)) == {
         "a/unheard/train/1.png": ("fake", {"generator": "unheard", "split": "train"}),
         "a/unseen/test/1.png": ("fake", {"generator": "unseen", "split": "test"}),
@@ -49,7 +49,7 @@ def test_patterns_give_the_classes_and_the_level_gives_the_generator(tree: Path)
     ],
 )  # fmt: skip
 def test_forms_of_patterns(tree: Path, glob: str, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pattern covers the folder it matches, and may start at the working folder."""
+    """A pattern covers the folders that it matches, and may start at the current directory."""
     monkeypatch.chdir(tree.parent)
     labels = [label for label, _ in values(tree, ClassGlobs(real=[glob])).values()]
     assert labels.count("real") == n
@@ -57,7 +57,7 @@ def test_forms_of_patterns(tree: Path, glob: str, n: int, monkeypatch: pytest.Mo
 
 
 def test_unmatched_images_are_counted(tree: Path) -> None:
-    """They are unlabelled, although their folders are classes."""
+    """Images that match no pattern are unlabelled, even if their folders look like classes."""
     source = open_source(tree, globs=ClassGlobs(["b/x"], ["a"]))
     assert {r.path: r.label for r in source}["b/[y]/1.jpg"] == ""
     (note,) = source.notes
@@ -65,7 +65,7 @@ def test_unmatched_images_are_counted(tree: Path) -> None:
 
 
 def test_the_level_corrects_a_layout(tmp_path: Path) -> None:
-    """Without patterns, the classes of the layout stay."""
+    """Without patterns, --generator-level keeps the classes of the layout."""
     paths = [f"{top}/a/{cls}/1.png" for top in "xy" for cls in ("0_real", "1_fake")]
     tree = make(tmp_path, *paths)
     assert {columns["generator"] for _, columns in values(tree, ClassGlobs()).values()} == {
@@ -91,13 +91,13 @@ def test_the_level_corrects_a_layout(tmp_path: Path) -> None:
 def test_contradictions_are_errors(
     tree: Path, globs: ClassGlobs, error: type[Exception], message: str
 ) -> None:
-    """A pattern without images, an image of both classes and a level without folders."""
+    """Unused patterns, images of both classes and levels without folders are errors."""
     with pytest.raises(error, match=message):
         open_source(tree, globs=globs)
 
 
 def test_two_sources_of_labels_are_refused(tree: Path) -> None:
-    """A table of labels and patterns cannot both give the labels."""
+    """A table of labels cannot be combined with patterns."""
     with pytest.raises(UsageError, match="labels can come from --labels, or from --real"):
         open_source(tree, labels="labels.csv", globs=ClassGlobs(["a"]))
     with pytest.raises(UsageError, match="must be 1 or more, got 0"):

@@ -1,4 +1,4 @@
-"""Tests of writing the faces of images and videos."""
+"""Tests of saving the faces of images and videos."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.images.test_video import write
 
 @pytest.fixture
 def people(tmp_path: Path) -> Path:
-    """Write two faces, an image without a face, a broken image and a video without faces."""
+    """Write two faces, an image without a face, a damaged image and a video without faces."""
     folder = tmp_path / "people"
     (folder / "real").mkdir(parents=True)
     Image.fromarray(two_faces()).save(folder / "real" / "two.png")
@@ -34,7 +34,7 @@ def _pixels(file: Path) -> np.ndarray:
 
 
 def test_faces_are_files(people: Path, tmp_path: Path) -> None:
-    """Each face is a file with the pixels of the finder, and other images are failures."""
+    """Each face is saved with the finder's pixels, and other images are failures."""
     report = crop_faces(people, tmp_path / "crops")
     files = sorted((tmp_path / "crops").rglob("*.*"))
     assert sorted(report.files) == files
@@ -50,7 +50,7 @@ def test_faces_are_files(people: Path, tmp_path: Path) -> None:
 
 
 def test_the_finder_decides(people: Path, tmp_path: Path) -> None:
-    """With other settings, the largest face is written, and images without a face are kept."""
+    """Other settings save only the largest face, or keep images without a face."""
     inputs = SourceOptions(faces=open_finder("largest", without="keep"))
     report = crop_faces(people, tmp_path / "crops", inputs=inputs)
     sizes = {file.name: _pixels(file).shape for file in report.files}
@@ -59,7 +59,7 @@ def test_the_finder_decides(people: Path, tmp_path: Path) -> None:
 
 
 def test_no_file_is_written_outside(tmp_path: Path) -> None:
-    """A path that leads out of the folder is an error, before anything is written."""
+    """A path that leads out of the folder is an error before anything is written."""
     source = image_source([two_faces()])
     outside = make_source("x", "", [replace(one, path="../../out.png") for one in source])
     with pytest.raises(UsageError, match=r"'\.\./\.\./out\.png' leads out of the source's folder"):

@@ -1,4 +1,4 @@
-"""Tests of decoding image files to upright RGB."""
+"""Tests of decoding image files to upright RGB pixels."""
 
 import io
 
@@ -38,14 +38,14 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage!", b"\0\x08\0\x02zzzz"])
 def test_broken_exif_is_ignored(format_name: str, exif: bytes) -> None:
-    """An image with EXIF data that cannot be parsed has the pixels of one without EXIF data."""
+    """Damaged EXIF data are ignored, and the pixels are read."""
     plain, broken = (encoded(Image.fromarray(SCENE), format_name, exif=e) for e in (b"", exif))
     assert exif in broken or exif[6:] in broken
     assert np.array_equal(decode(broken).pixels, decode(plain).pixels)
 
 
 def test_sixteen_bits_are_scaled() -> None:
-    """A 16-bit grey image keeps its grey levels."""
+    """A 16-bit grey image is scaled to 8 bits."""
     grey = np.linspace(0, 65535, 256).reshape(16, 16).astype(np.uint16)
     pixels = decode(encoded(Image.fromarray(grey))).pixels
     assert pixels.shape == (16, 16, 3)
@@ -63,7 +63,7 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
 
 
 def test_transparent_images_are_composited_on_white() -> None:
-    """A fully transparent pixel of any colour is white."""
+    """A fully transparent pixel of any colour becomes white."""
     image = Image.fromarray(np.dstack([SCENE, np.zeros((24, 32), dtype=np.uint8)]), "RGBA")
     assert (decode(encoded(image)).pixels == 255).all()
 
@@ -94,20 +94,20 @@ def damaged() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("kind", damaged())
 def test_damage_is_an_error(kind: str) -> None:
-    """Bytes that are not a whole image of an allowed format are an error."""
+    """Truncated data and data of other formats are errors."""
     with pytest.raises(DecodeError):
         decode(damaged()[kind])
 
 
 def test_a_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An image above the limit of pixels is refused before it is decoded."""
+    """An image above the pixel limit is refused before it is decoded."""
     monkeypatch.setattr(module, "MAX_PIXELS", 100)
     with pytest.raises(DecodeError, match=r"768 pixels \(32x24\), more than the limit"):
         decode(encoded(Image.fromarray(SCENE)))
 
 
 def test_junk_is_reported_as_no_image() -> None:
-    """The message says that the bytes are not an image."""
+    """The error says that the bytes are not an image."""
     with pytest.raises(DecodeError, match="cannot identify image file"):
         decode(b"junk")
 
@@ -116,7 +116,7 @@ def test_junk_is_reported_as_no_image() -> None:
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("progressive", [False, True])
 def test_jpeg_pixels_equal_pillows(size: tuple[int, int], mode: str, progressive: bool) -> None:
-    """libjpeg-turbo's own interface and Pillow give equal pixels."""
+    """Decoding by libjpeg-turbo's own interface gives the same pixels as Pillow."""
     rng = np.random.default_rng(0)
     smooth = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize(size)
     for subsampling, quality in [(0, 95), (1, 75), (2, 30)]:

@@ -17,7 +17,7 @@ UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 
 
 def tiff(samples: bytes, bits: int, sample_format: int = UNSIGNED, photometric: int = 1) -> bytes:
-    """Write an uncompressed little-endian TIFF of the shape of `GREY`."""
+    """Write an uncompressed little-endian TIFF with the shape of `GREY`."""
     height, width = GREY.shape
     tags = {
         256: width, 257: height, 258: bits, 259: 1, 262: photometric, 273: 8 + 2 + 10 * 12 + 4,
@@ -41,7 +41,7 @@ def chunk(name: bytes, data: bytes) -> bytes:
 
 
 def png(samples: NDArray[np.uint16], colour_type: int, key: tuple[int, ...] = ()) -> bytes:
-    """Write a 16-bit PNG. `key` is the transparent colour."""
+    """Write a 16-bit PNG. `key` is the colour that is transparent."""
     height, width = samples.shape[:2]
     header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
@@ -70,7 +70,7 @@ FILES: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("kind", FILES)
 def test_grey_levels_are_scaled(kind: str) -> None:
-    """Files of the same picture with other samples have the same 8-bit pixels."""
+    """One picture saved with different sample types has the same 8-bit pixels."""
     assert np.array_equal(decode(FILES[kind]()).pixels, np.dstack([GREY] * 3))
 
 
@@ -87,19 +87,19 @@ def test_grey_levels_are_scaled(kind: str) -> None:
     ],
 )
 def test_samples_without_a_known_scale_are_an_error(file: bytes, message: str) -> None:
-    """Samples outside the scale, or at its dark end, are not turned into a wrong picture."""
+    """Samples outside the scale, or only at its dark end, are an error."""
     with pytest.raises(DecodeError, match=message):
         decode(file)
 
 
 def test_the_transparent_grey_of_a_png_is_white() -> None:
-    """The colour key of a 16-bit PNG is compared with all 16 bits."""
+    """The transparent grey of a 16-bit PNG is compared in all 16 bits."""
     samples = np.array([[0, 1, 255, 256, 65535]], dtype=np.uint16)
     assert decode(png(samples, 0, (1,))).pixels[0, :, 0].tolist() == [0, 255, 1, 1, 255]
 
 
 def test_the_transparent_colour_of_a_png_is_white() -> None:
-    """Only pixels that equal the colour key in all bits of all channels are white."""
+    """Only pixels that equal the transparent colour in all bits become white."""
     samples = RGB.astype(np.uint16) * 257
     key = tuple(samples[0, 3].tolist())
     samples[5, 3, 2] += 1
@@ -111,7 +111,7 @@ def test_the_transparent_colour_of_a_png_is_white() -> None:
 
 @pytest.mark.parametrize("alpha", [0, 65535])
 def test_the_alpha_of_a_png_is_composited_on_white(alpha: int) -> None:
-    """16-bit grey with alpha keeps its grey levels, and is white where it is transparent."""
+    """16-bit grey with alpha keeps its grey levels, and becomes white where transparent."""
     samples = np.dstack([grey("<u2", 65535), np.full(GREY.shape, alpha)]).astype(np.uint16)
     expected = np.dstack([GREY] * 3) if alpha else np.full((*GREY.shape, 3), 255)
     assert np.array_equal(decode(png(samples, 4)).pixels, expected)

@@ -59,7 +59,7 @@ WITHOUT_FILE = [kind.name for kind in DETECTORS if not kind.needs_file]
 
 @pytest.mark.parametrize("detector", WITHOUT_FILE)
 def test_modes_order_and_size(detector: str) -> None:
-    """`all` starts with the largest face, `largest` gives it alone, `crop` contains both faces."""
+    """`all` starts with the largest face, `largest` gives only that, and `crop` contains both."""
     scene = two_faces()
     both = open_finder("all", detector=detector)(scene)
     assert len(both) == 2
@@ -73,7 +73,7 @@ def test_modes_order_and_size(detector: str) -> None:
 
 
 def test_an_image_without_a_face() -> None:
-    """The image is an error that names --no-face keep, or it is kept unchanged."""
+    """The error names --no-face keep. With this option, the whole image is kept."""
     nothing = np.full((60, 80, 3), 127, dtype=np.uint8)
     with pytest.raises(NoFaceError, match="--no-face keep") as caught:
         open_finder("all")(nothing)
@@ -94,7 +94,7 @@ def test_odd_shapes_are_images_without_a_face(shape: tuple[int, int], detector: 
 
 
 def test_threads_and_copies_agree() -> None:
-    """Eight threads that share a pickled finder give equal crops."""
+    """Eight threads with copies of a pickled finder give equal crops."""
     finder = open_finder("all")
     expected = finder(two_faces())
     copy = pickle.loads(pickle.dumps(finder))
@@ -105,7 +105,7 @@ def test_threads_and_copies_agree() -> None:
 
 
 def test_identity_depends_on_every_setting() -> None:
-    """The identity is equal for equal crops, and differs for each setting that changes them."""
+    """The identity changes exactly if a setting changes the crops."""
     assert open_finder("largest", detector="lbp").identity == "largest margin=0.3 lbp:1"
     identities = {
         open_finder(mode, margin, without=without).identity
@@ -138,14 +138,14 @@ def test_invalid_arguments(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in DETECTORS if not kind.needs_file])
 def test_detectors_find_the_astronaut(kind: DetectorKind) -> None:
-    """Every detector without a file of weights reports the position of the face."""
+    """Every detector that needs no weights file finds the astronaut's face."""
     weights = (find_weights() or b"") if kind.weights == "package" else b""
     (face,) = detector_of_thread(kind.make, weights)(ASTRONAUT)
     assert (face.left, face.top, face.width) == pytest.approx(FACE, abs=20)
 
 
 def test_windows_are_grouped() -> None:
-    """A face needs seven windows. A part of a face is not a second face, and a distant group is."""
+    """A face needs seven windows. A distant group is a second face, a part of a face is not."""
     window = np.array([[100.0, 100.0, 50.0]])
     assert group_windows(window.repeat(6, axis=0)) == []
     assert group_windows(window.repeat(7, axis=0)) == [(100, 100, 50)]
@@ -165,7 +165,7 @@ EYES = ((-20.0, -10.0), (20.0, -10.0))
 def test_crops_are_squares_of_the_image(
     angle: float, x: int, y: int, size: int, margin: float, rotated: bool
 ) -> None:
-    """A face at any position gives a square of the image's pixels, within the image's size."""
+    """The crop of a face is a square of image pixels, at any position."""
     pixels = np.full((200, 300, 3), (90, 120, 150), dtype=np.uint8)
     eyes = None
     if rotated:
@@ -200,7 +200,7 @@ def test_eyes_are_level_afterwards(angle: float) -> None:
 @settings(deadline=None)
 @given(st.floats(-179, 179), st.floats(0.4, 1.2), st.integers(60, 180), st.integers(60, 180))
 def test_landmarks_are_at_fixed_places(angle: float, size: float, x: int, y: int) -> None:
-    """A face of any size, angle and position is aligned, also across the border of the image."""
+    """A face of any size, angle and position is aligned, even at the border of the image."""
     c, s = size * cos(radians(angle)), size * sin(radians(angle))
     landmarks = tuple(
         (x + c * (a - 56) - s * (b - 56), y + s * (a - 56) + c * (b - 56)) for a, b in TEMPLATE
@@ -221,7 +221,7 @@ def test_landmarks_are_at_fixed_places(angle: float, size: float, x: int, y: int
 
 
 def test_unusable_landmarks_give_a_crop() -> None:
-    """Equal or distant landmarks give a crop of a limited size."""
+    """Equal or distant landmarks still give a crop of limited size."""
     for points in [((9.0, 9.0),) * 5, tuple((9e4 * k, 9e4 * k * k) for k in range(5))]:
         face = Face(0, 0, 9, 9, None, points)
         (cropped,) = crop_aligned(ASTRONAUT, [face], 0.3)
@@ -236,7 +236,7 @@ def test_level_eyes_change_no_pixel() -> None:
 
 
 def test_yunet_results_are_converted() -> None:
-    """Each row gives a face whose box and eyes are scaled to the image."""
+    """Each result becomes a face whose box and eyes are scaled to the image."""
     row = [10, 20, 30, 40, 15, 30, 35, 32, 25, 40, 18, 50, 32, 50, 0.9]
     (face,) = to_faces(np.array([row], dtype=np.float32), 2.0, 3.0)
     eyes = ((30, 90), (70, 96))
@@ -302,7 +302,7 @@ def yunet_like(left: float, top: float, size: float, angle: float) -> bytes:
 
 
 def test_yunet_runs_in_opencv(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A file of weights is loaded, and its face is cropped upright at the image's scale."""
+    """A weights file is loaded, and the face is cropped upright at the image's scale."""
     weights = tmp_path / "face.onnx"
     weights.write_bytes(yunet_like(100, 60, 80, 90))
     finder = open_finder("largest", margin=0, weights=str(weights))
@@ -320,7 +320,7 @@ def test_yunet_runs_in_opencv(tmp_path: Path, capfd: pytest.CaptureFixture[str])
 
 
 def test_faces_outside_the_image_are_dropped(tmp_path: Path) -> None:
-    """A face outside the image is dropped: a network may report it in the padding."""
+    """A face outside the image, which a network may find in the padding, is dropped."""
     weights = tmp_path / "face.onnx"
     weights.write_bytes(yunet_like(100, 200, 80, 0))
     finder = open_finder("all", weights=str(weights))
@@ -330,7 +330,7 @@ def test_faces_outside_the_image_are_dropped(tmp_path: Path) -> None:
 
 
 def test_invalid_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A missing, empty, truncated or different file of weights is an error that names it."""
+    """A missing, empty, truncated or wrong weights file is an error that names it."""
     good = yunet_like(100, 60, 80, 0)
     other = good.replace(b"cls_8", b"cls_9")
     files = {"none.onnx": None, "empty.onnx": b"", "text.onnx": b"no weights\n" * 9,
@@ -347,7 +347,7 @@ def test_invalid_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without OpenCV the error gives the command that installs it. The cascade still works."""
+    """Without OpenCV, the error gives the pip command. The detector LBP still works."""
     monkeypatch.setitem(sys.modules, "cv2", None)
     (tmp_path / "face.onnx").write_bytes(b"weights")
     with pytest.raises(MissingExtraError, match=r"pip install 'clipfeat\[faces\]'"):
@@ -356,7 +356,7 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_default_detector(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MTCNN is the default. Without its package it is the cascade, and MTCNN is an error."""
+    """MTCNN is the default. Without its package, LBP is, and asking for MTCNN is an error."""
     mtcnn = open_finder("all")
     assert mtcnn.identity.startswith("all margin=0.3 mtcnn:1:")
     assert finder_of(mtcnn.identity) == open_finder("all", detector="mtcnn")
@@ -367,7 +367,7 @@ def test_the_default_detector(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_resumed_finder_keeps_the_detector(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A default detector follows the file. An explicit one is kept."""
+    """A default detector is replaced by that of the file. An explicit one is kept."""
     mtcnn, lbp = open_finder("all", 0.5), "largest margin=0.3 lbp:1"
     assert resume_finder(mtcnn, lbp).identity == "all margin=0.5 lbp:1"
     assert resume_finder(mtcnn, "") is mtcnn
@@ -382,7 +382,7 @@ def test_a_resumed_finder_keeps_the_detector(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a child process")
 def test_a_network_that_fills_the_memory(tmp_path: Path) -> None:
-    """OpenCV reads it in a child process with limits, so that it is one error."""
+    """A hostile network fills only the memory of a child process, and is one error."""
     good = yunet_like(100, 60, 80, 0)
     name = b"bbox_32"
     # A pad by 2^15 pixels on each side makes 4 GB of each channel.

@@ -1,4 +1,4 @@
-"""Formats: recognition by content, and the plug-ins of Pillow."""
+"""Tests of image formats: recognition by content, and Pillow's plug-ins."""
 
 import io
 import sys
@@ -23,7 +23,7 @@ SAVED = {
 
 
 def written(format_name: str) -> bytes:
-    """Write the scene in a format. HEIF and JPEG XL need the extra ``formats``."""
+    """Return the scene in a given format. HEIF and JPEG XL need the extra ``formats``."""
     if format_name in {"HEIF", "JXL"}:
         pytest.importorskip("pillow_heif").register_heif_opener()
         pytest.importorskip("pillow_jxl")
@@ -34,7 +34,7 @@ def written(format_name: str) -> bytes:
 
 @pytest.mark.parametrize("format_name", SAVED)
 def test_every_format_is_recognised_and_decoded(format_name: str) -> None:
-    """The first bytes tell each format, and a decoding process reads it."""
+    """The first bytes identify each format, and a child process decodes it."""
     data = written(format_name)
     assert formats.recognise(data[: formats.HEAD_BYTES]) == SAVED[format_name]
     assert SAVED[format_name] in formats.image_suffixes()
@@ -45,12 +45,12 @@ def test_every_format_is_recognised_and_decoded(format_name: str) -> None:
 
 @pytest.mark.parametrize("head", [b"", b"P", b"P6", b"BMW brand", b"Pa", b"\0\0\0\x20ftypmp42"])
 def test_other_files_are_not_recognised(head: bytes) -> None:
-    """Texts and videos are no images."""
+    """Texts and videos are not recognised as images."""
     assert formats.recognise(head) == ""
 
 
 def test_a_missing_plug_in_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the extra, an image in its formats fails with the command that installs it."""
+    """Without the extra, images in its formats fail with the pip command."""
     data = written("HEIF")
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(DecodeError, match=r"pip install 'clipfeat\[formats\]'"):

@@ -1,4 +1,4 @@
-"""Images in HDF5 files: layouts, labels, and files of unknown origin."""
+"""Tests of images in HDF5 files: layouts, labels, and hostile files."""
 
 import pickle
 import tracemalloc
@@ -34,7 +34,7 @@ def file(tmp_path: Path) -> Path:
     ids=str,
 )  # fmt: skip
 def test_pixels_of_every_storage(file: Path, options: dict[str, Any]) -> None:
-    """Pixels and labels are those of the datasets, however they are stored."""
+    """Pixels and labels do not depend on how the datasets are stored."""
     with h5py.File(file, "w") as h5:
         h5.create_dataset("images", data=RGB, **options)
         h5["labels"] = ["cat", "dog", "cat", "dog", "cat"]
@@ -55,7 +55,7 @@ def test_pixels_of_every_storage(file: Path, options: dict[str, Any]) -> None:
 
 
 def test_pixels_of_a_compact_dataset(file: Path) -> None:
-    """Small datasets may be in the header of the file. They have neither chunks nor a position."""
+    """Small datasets that are stored in the file header, without chunks, are read."""
     with h5py.File(file, "w") as h5:
         storage = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         storage.set_layout(h5py.h5d.COMPACT)
@@ -67,7 +67,7 @@ def test_pixels_of_a_compact_dataset(file: Path) -> None:
 
 
 def test_large_chunks_that_lzf_left_unpacked(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """HDF5 stores a chunk as it is if lzf does not make it smaller. Only others are limited."""
+    """Chunks that lzf did not compress may be large. Compressed ones are limited."""
     monkeypatch.setattr(hdf5_images, "MAX_LZF", 100)
     plain = np.zeros((1, 90, 70, 3), np.uint8)
     with h5py.File(file, "w") as h5:
@@ -85,7 +85,7 @@ def test_large_chunks_that_lzf_left_unpacked(file: Path, monkeypatch: pytest.Mon
     ids=["fewer", "float", "numbers", "smaller", "group"],
 )  # fmt: skip
 def test_a_file_that_is_replaced_after_listing(file: Path, data: Any) -> None:
-    """Images of other shapes, numbers and groups are not read in place of the listed images."""
+    """If the file is replaced after listing, its images are errors, not other images."""
     with h5py.File(file, "w") as h5:
         h5.create_dataset("images", data=RGB, compression="gzip")
     last = open_source(file).records[4]
@@ -99,7 +99,7 @@ def test_a_file_that_is_replaced_after_listing(file: Path, data: Any) -> None:
 
 
 def test_groups_are_parts(file: Path) -> None:
-    """Names of groups and of datasets give the split, as in PCam and other sets."""
+    """Names of groups and datasets give the split, as in PCam."""
     with h5py.File(file, "w") as h5:
         h5["train/images"], h5["train/y"] = RGB, np.array([0, 1, 0, 1, 0])
         h5["test_set_x"], h5["test_set_y"] = RGB[:1].transpose(0, 3, 1, 2), np.array([[1]])
@@ -109,7 +109,7 @@ def test_groups_are_parts(file: Path) -> None:
 
 
 def test_a_feature_file_is_not_a_set_of_images(tmp_path: Path) -> None:
-    """It is refused as a source of images, and the sets are told apart."""
+    """A feature file is refused as a source of images."""
     features = write_parts(tmp_path / "f.h5", make_features(4))
     with FeatureWriter(features, make_features(4).specs[0]) as writer:
         writer.finish()
@@ -173,7 +173,7 @@ def looped(h5: Any) -> None:
 def test_hostile_files_are_one_error(
     file: Path, make: Callable[[Any], None], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing outside the file is read, and nothing is made up for missing data."""
+    """No other file is read, and missing data are not filled in."""
     monkeypatch.setattr(hdf5_images, "MAX_UNPACKED", 2**20)
     with h5py.File(file.parent / "other.h5", "w") as h5:
         h5["images"] = RGB
@@ -190,7 +190,7 @@ def write_chunk(dataset: Any, data: bytes) -> None:
 @pytest.mark.parametrize("name", ["images", "labels"])
 @pytest.mark.parametrize("compression", ["gzip", "lzf"])
 def test_a_chunk_that_unpacks_to_more_is_refused(file: Path, name: str, compression: str) -> None:
-    """HDF5 unpacks a chunk to any size, whatever the size of the dataset is."""
+    """A chunk that unpacks to more than its dataset allows is an error."""
     with h5py.File(file, "w") as h5:
         shapes = {"images": (1, 9, 7, 3), "labels": (1,)}
         for one, shape in shapes.items():
@@ -215,7 +215,7 @@ def test_two_compressions_are_refused(file: Path) -> None:
 
 
 def test_damage_is_one_error(file: Path) -> None:
-    """Truncated files and files with changed bytes open, or are one error."""
+    """A truncated or damaged file opens, or is one error."""
     with h5py.File(file, "w") as h5:
         h5.create_dataset("images", data=RGB, chunks=(1, 9, 7, 3), compression="gzip")
         h5["labels"] = np.arange(5)
@@ -237,7 +237,7 @@ def test_damage_is_one_error(file: Path) -> None:
 
 
 def test_a_large_image_is_held_twice(file: Path) -> None:
-    """The pixels and the PPM file. A check of the chunk keeps no unpacked bytes."""
+    """Reading holds only the pixels and the PPM file, not the unpacked chunk."""
     pixels = np.zeros((1, 2000, 2000, 3), np.uint8)
     with h5py.File(file, "w") as h5:
         h5.create_dataset("images", data=pixels, chunks=pixels.shape, compression="gzip")

@@ -1,4 +1,4 @@
-"""Folders of a table's paths, and names without a suffix."""
+"""Tests of the folder to which a table's paths are relative, and of names without a suffix."""
 
 import unicodedata
 from pathlib import Path
@@ -12,7 +12,7 @@ from clipfeat.images.image_root import root_of_table
 
 @pytest.fixture
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A table of ids, whose images are in another folder."""
+    """Write a table of ids whose images are in another folder."""
     (tmp_path / "train").mkdir()
     for name in ("0001.jpg", "a.b.PNG", "0002.png"):
         (tmp_path / "train" / name).write_bytes(name.encode())
@@ -24,7 +24,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_ids_are_found_below_the_image_root(table: Path) -> None:
-    """An id stands for the file with any suffix. A missing file stays a record."""
+    """An id refers to the file with any suffix. A missing file stays a record."""
     source = open_source(str(table), image_root="train")
     assert source.root == str(table.parents[1] / "train")
     assert [r.path for r in source] == ["0001.jpg", "a.b.PNG", "0002.png", "0003"]
@@ -32,14 +32,14 @@ def test_ids_are_found_below_the_image_root(table: Path) -> None:
 
 
 def test_an_id_of_two_files_is_an_error(table: Path) -> None:
-    """No file is chosen silently."""
+    """An id that two files match is an error."""
     Path("train/0001.png").touch()
     with pytest.raises(DataError, match=r"stands for several files .*: 0001\.jpg, 0001\.png"):
         open_source(str(table), image_root="train")
 
 
 def test_paths_are_relative_to_the_table_or_to_the_working_folder(table: Path) -> None:
-    """The table's folder is tried first."""
+    """The table's folder is tried before the current directory."""
     table.write_text("path\ntrain/0001.jpg\n")
     assert open_source(str(table)).root == str(Path.cwd())
     (table.parent / "train").mkdir()
@@ -48,7 +48,7 @@ def test_paths_are_relative_to_the_table_or_to_the_working_folder(table: Path) -
 
 
 def test_the_image_root_is_a_folder_and_the_source_a_table(table: Path) -> None:
-    """Other values are usage errors."""
+    """A root that is not a folder, or a source that is not a table, is an error."""
     with pytest.raises(UsageError, match="none is not a folder"):
         open_source(str(table), image_root="none")
     with pytest.raises(UsageError, match="but train is a folder"):
@@ -56,7 +56,7 @@ def test_the_image_root_is_a_folder_and_the_source_a_table(table: Path) -> None:
 
 
 def test_another_normal_form(tmp_path: Path) -> None:
-    """A table may write accents as one character if the file system stores two."""
+    """Accents in a table match, even if the file system uses another Unicode form."""
     file = tmp_path / unicodedata.normalize("NFD", "caf\u00e9.png")
     file.write_bytes(b"x")
     for name in ("caf\u00e9.png", "caf\u00e9"):

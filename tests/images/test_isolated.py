@@ -51,7 +51,7 @@ def pixels(decoder: IsolatedDecoder, data: bytes) -> RGB:
     ],
 )
 def test_one_image_fails_and_the_next_is_decoded(data: bytes, message: str) -> None:
-    """The error names the cause, and the next image is decoded."""
+    """The error states the cause, and the next image is decoded."""
     limits = {b"hang": {"wall_seconds": 1.0}, b"spin": {"seconds": 1.0}}.get(data, {})
     with IsolatedDecoder(replace(ODD, **limits)) as decoder:
         begun = time.monotonic()
@@ -62,7 +62,7 @@ def test_one_image_fails_and_the_next_is_decoded(data: bytes, message: str) -> N
 
 
 def test_a_killed_child_is_replaced() -> None:
-    """If a child is killed from outside, another child decodes the image. This is tried once."""
+    """If a child is killed from outside, another child decodes the image, but only once."""
     with IsolatedDecoder(ODD) as decoder:
         decoder.warm_up(1)
         for child in decoder._all:
@@ -80,7 +80,7 @@ def test_a_killed_child_is_replaced() -> None:
 
 
 def test_an_image_that_was_late_once_is_decoded(tmp_path: Path) -> None:
-    """A suspended machine exceeds the wall-clock limit also for a good image."""
+    """A good image that exceeds the time limit once, as after suspension, is decoded."""
     (tmp_path / "once.png").write_bytes(GOOD)
     with IsolatedDecoder(replace(ODD, wall_seconds=1)) as decoder:
         found = pixels(decoder, f"late {tmp_path / 'once'}".encode())
@@ -88,7 +88,7 @@ def test_an_image_that_was_late_once_is_decoded(tmp_path: Path) -> None:
 
 
 def test_messages_belong_to_one_image() -> None:
-    """Messages about an earlier image do not appear in the error of the next image."""
+    """The error of an image has no messages about an earlier image."""
     with IsolatedDecoder(ODD) as decoder:
         for data, message in ((b"complain", "printed: a line from C"), (b"text", "file$")):
             with pytest.raises(DecodeError, match=message):
@@ -96,21 +96,21 @@ def test_messages_belong_to_one_image() -> None:
 
 
 def test_library_output_is_not_mixed_with_pixels() -> None:
-    """Output and input of libraries, from Python or C, do not mix with the pipes."""
+    """Output of libraries, from Python or C, does not corrupt the pipes."""
     with IsolatedDecoder(ODD) as decoder, decoder.decoded(b"chat " + GOOD) as decoded:
         assert np.array_equal(decoded.pixels, decode(GOOD).pixels)
         assert decoded.format == "PNG"
 
 
 def test_large_images_are_returned_whole() -> None:
-    """An image larger than the pipe's buffer is returned whole."""
+    """An image larger than the pipe's buffer is returned completely."""
     data = picture((1500, 1200))
     with IsolatedDecoder() as decoder:
         assert np.array_equal(pixels(decoder, data), decode(data).pixels)
 
 
 def test_leaving_kills_all_children(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaving the context kills children that hang. Ctrl-C does not reach the children."""
+    """Leaving the context kills hanging children. Ctrl-C does not reach the children."""
     started: list[subprocess.Popen[bytes]] = []
 
     class Recorded(subprocess.Popen):  # type: ignore[type-arg]
@@ -147,7 +147,7 @@ def test_leaving_kills_all_children(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("doing", ["nothing", "hang"])
 def test_children_end_with_their_parent(doing: str) -> None:
-    """If the parent is killed, an idle child ends immediately and a busy one at its time limit."""
+    """If the parent is killed, an idle child ends at once, and a busy one at its limit."""
     script = (
         "from clipfeat.images.isolated import IsolatedDecoder, Isolation\n"
         f"decoder = IsolatedDecoder(Isolation({ODD.decoder!r}, wall_seconds=1))\n"
@@ -170,7 +170,7 @@ def test_children_end_with_their_parent(doing: str) -> None:
 
 
 def test_a_decoder_that_does_not_start_ends_the_run(capfd: pytest.CaptureFixture[str]) -> None:
-    """An error of every image ends the run, and no image is recorded as bad."""
+    """A decoder that cannot start ends the run, and no image is recorded as failed."""
     with IsolatedDecoder(Isolation("clipfeat.images.decode:decoder")) as decoder:
         message = r"does not start \(exit code 1\) \(the decoder printed: .*no attribute 'decoder'"
         with pytest.raises(ClipfeatError, match=message) as caught:

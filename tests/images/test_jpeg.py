@@ -45,7 +45,7 @@ def with_damaged_pixels(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_damaged_pixels_are_an_error(layout: str) -> None:
-    """Damage that keeps the length of a file is an error, although Pillow decodes the file."""
+    """Damage that keeps the file's length is an error, although Pillow decodes the file."""
     data = LAYOUTS[layout]()
     assert decode(data).pixels.size == NOISE.size
     damaged = with_damaged_pixels(data)
@@ -55,7 +55,7 @@ def test_damaged_pixels_are_an_error(layout: str) -> None:
 
 
 def test_a_missing_end_is_an_error() -> None:
-    """A file without its last two bytes, the end marker, is truncated."""
+    """A file without its end marker, the last two bytes, is truncated."""
     with pytest.raises(DecodeError, match="Premature end of JPEG file"):
         decode(jpeg()[:-2])
 
@@ -69,7 +69,7 @@ def unknown_jfif(data: bytes) -> bytes:
 
 
 def wrong_spectral_selection(data: bytes) -> bytes:
-    """Write the end of the spectral selection as 0, as some cameras do."""
+    """Set the end of the spectral selection to 0, as some cameras do."""
     end = data.find(b"\xff\xda") + 13
     return data[:end] + b"\x00" + data[end + 1 :]
 
@@ -83,7 +83,7 @@ METADATA = [junk_between_segments, unknown_jfif, wrong_spectral_selection, broke
 
 @pytest.mark.parametrize("spoil", METADATA, ids=lambda spoil: spoil.__name__)
 def test_broken_metadata_keeps_the_pixels(spoil: Callable[[bytes], bytes]) -> None:
-    """A file with a damaged header has its pixels, unless these are damaged, too."""
+    """A damaged metadata header does not matter, unless the pixels are damaged too."""
     data = spoil(jpeg())
     assert np.array_equal(decode(data).pixels, decode(jpeg()).pixels)
     with pytest.raises(DecodeError, match="Corrupt JPEG data"):
@@ -91,7 +91,7 @@ def test_broken_metadata_keeps_the_pixels(spoil: Callable[[bytes], bytes]) -> No
 
 
 def test_rare_sampling_factors_decode() -> None:
-    """Pillow decodes sampling factors that simplejpeg does not support."""
+    """Sampling factors that simplejpeg does not support are decoded by Pillow."""
     out = io.BytesIO()
     Image.new("RGB", (64, 48), (128, 128, 128)).save(out, "JPEG", subsampling=0)
     header = bytearray(out.getvalue()[: out.getvalue().find(b"\xff\xda") + 14])
@@ -121,7 +121,7 @@ def photograph(
     ("least_side", "factor"), [(1, 8), (38, 8), (39, 4), (76, 4), (77, 2), (151, 2), (152, 1)]
 )
 def test_reduced_pixels_are_those_of_libjpeg(least_side: int, factor: int) -> None:
-    """The factor is the largest that leaves the least side. Pillow's draft has the same pixels."""
+    """The factor is the largest that keeps the least side. Pixels equal Pillow's draft mode."""
     data = photograph()
     decoded = decode(data, least_side=least_side)
     with Image.open(io.BytesIO(data)) as image:
@@ -134,7 +134,7 @@ def test_reduced_pixels_are_those_of_libjpeg(least_side: int, factor: int) -> No
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("size", [(403, 301), (304, 303)])
 def test_reduced_pixels_are_upright(orientation: int, size: tuple[int, int]) -> None:
-    """A reduced image is upright, and the size of the full image is known, also from a child."""
+    """A reduced image is upright, and the full size is known, even from a child process."""
     data = photograph(orientation, size)
     full = decode(data)
     with IsolatedDecoder() as decoder, decoder.decoded(data, least_side=70) as decoded:
@@ -149,13 +149,13 @@ def test_reduced_pixels_are_upright(orientation: int, size: tuple[int, int]) -> 
 
 @pytest.mark.parametrize("data", [jpeg(), jpeg(format_name="PNG"), jpeg("CMYK")])
 def test_images_that_are_not_reduced_are_exact(data: bytes) -> None:
-    """Small JPEG files, other formats and CMYK have the pixels of exact decoding."""
+    """Small JPEG files, other formats and CMYK are decoded exactly."""
     least_side = 1 if data != jpeg() else 40
     assert np.array_equal(decode(data, least_side=least_side).pixels, decode(data).pixels)
 
 
 def test_reduced_images_have_the_same_limits() -> None:
-    """Damage and the limit of pixels are errors at every size."""
+    """Damage and too many pixels are errors at every factor."""
     with pytest.raises(DecodeError, match="Corrupt JPEG data"):
         decode(with_damaged_pixels(jpeg()), least_side=8)
     with pytest.raises(DecodeError, match="Premature end"):

@@ -1,4 +1,4 @@
-"""Files of labels inside a folder."""
+"""Tests of label files inside a folder of images."""
 
 import json
 from collections import Counter
@@ -30,7 +30,7 @@ def values(source: ImageSource) -> Values:
 
 
 def test_tables_beside_the_images(tmp_path: Path) -> None:
-    """As in NTIRE, each shard has a table. The names of folders are not used instead."""
+    """The table of each shard gives the labels, as in NTIRE, instead of the folders."""
     make(tmp_path, *(f"shard_{k}/images/{i}.png" for k in (0, 1) for i in range(2)), "other/5.png")
     for k in (0, 1):
         table = tmp_path / f"shard_{k}" / "labels.csv"
@@ -49,7 +49,7 @@ def test_tables_beside_the_images(tmp_path: Path) -> None:
 
 
 def test_videos_of_dfdc(tmp_path: Path) -> None:
-    """The original of a copy is the group of both, and REAL and FAKE are the usual classes."""
+    """The original video is the group of its copies, and REAL and FAKE become the usual classes."""
     make(tmp_path, "part_0/a.mp4", "part_0/b.mp4", "part_0/c.mp4")
     entries = {
         "a.mp4": {"label": "FAKE", "split": "train", "original": "b.mp4"},
@@ -75,7 +75,7 @@ def celeb(root: Path, *lines: str) -> ImageSource:
 
 
 def test_the_test_list_of_celeb_df(tmp_path: Path) -> None:
-    """1 means real. Videos that are not listed are for training."""
+    """In the list, 1 means real. Videos that are not listed are training videos."""
     source = celeb(tmp_path, "1 YouTube-real/00170.mp4", "0 Celeb-synthesis/id0_id1_0000.mp4", "")
     assert values(source) == {
         "Celeb-real/id0_0000.mp4": ("real", "", {"source": "Celeb", "split": "train"}),
@@ -101,7 +101,7 @@ def test_the_test_list_of_celeb_df(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_other_files_are_counted(tmp_path: Path, name: str, content: bytes) -> None:
-    """A file of another form is skipped, and the folders stay the classes."""
+    """A file of another form is skipped, and the folders give the classes."""
     make(tmp_path, "cat/1.png", "dog/2.png")
     (tmp_path / name).write_bytes(content)
     source = open_source(str(tmp_path))
@@ -111,7 +111,7 @@ def test_other_files_are_counted(tmp_path: Path, name: str, content: bytes) -> N
 
 
 class CountedPath(str):
-    """A path that counts how often it is compared with the start of another text."""
+    """Path that counts how often it is compared with the start of another text."""
 
     __slots__ = ()
     n_compared = 0
@@ -122,7 +122,7 @@ class CountedPath(str):
 
 
 def test_many_files_of_labels_take_linear_time() -> None:
-    """Each file is applied to the images of its own folder, without a search of all images."""
+    """Each label file is applied to the images of its own folder only."""
     names = [f"{i}/{j}.png" for i in range(200) for j in range(2)]
     records = [ImageRecord(CountedPath(name), FileBytes(name)) for name in names]
     entry = b'{"0.png": {"label": "FAKE"}}'
@@ -150,7 +150,7 @@ def test_many_files_of_labels_take_linear_time() -> None:
 def test_tables_that_cannot_be_read_are_errors(
     tmp_path: Path, content: bytes, message: str
 ) -> None:
-    """The names of the folders do not silently replace the labels of a damaged table."""
+    """A damaged table is an error, and folder names do not replace its labels."""
     make(tmp_path, "cat/1.png", "dog/2.png")
     (tmp_path / "labels.csv").write_bytes(content)
     with pytest.raises(ClipfeatError, match=rf"labels\.csv.*{message}"):
@@ -158,7 +158,7 @@ def test_tables_that_cannot_be_read_are_errors(
 
 
 def test_pickle_files_are_never_read(tmp_path: Path) -> None:
-    """They are counted, and a note gives the reason."""
+    """Pickle files are counted but never read, and a note gives the reason."""
     make(tmp_path, "cat/1.png", "dog/2.png")
     marker = tmp_path / "marker"
     (tmp_path / "0_real.pickle").write_bytes(f"cos\nmkdir\n(S'{marker}'\ntR.".encode())

@@ -1,4 +1,4 @@
-"""Layouts of published data sets, from lists of paths."""
+"""Tests of the layouts of published data sets, from lists of paths."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ Values = tuple[str, dict[str, str]]
 
 
 def read(folders: list[str], *, root: str = "") -> tuple[Understood, dict[str, Values]]:
-    """Understand one image in each folder, and return its label and columns."""
+    """Recognise a layout from one image in each folder, and return the labels and columns."""
     paths = [(*folder.split("/"), "1.png") for folder in folders]
     understood = understand(paths, root=root)
     values = [(value.label, dict(value.columns)) for value in understood.values]
@@ -119,7 +119,7 @@ LISTED: dict[str, Mapping[str, Values]] = {
 
 @pytest.mark.parametrize("layout", LISTED)
 def test_published_layouts_are_understood(layout: str) -> None:
-    """Each layout gives the classes, generators, categories and splits, in any order of paths."""
+    """Each layout gives classes, generators, categories and splits, in any path order."""
     folders = list(LISTED[layout])
     understood, values = read(folders)
     assert understood.layout == layout
@@ -130,7 +130,7 @@ def test_published_layouts_are_understood(layout: str) -> None:
 
 
 def test_every_row_of_the_table_is_tested() -> None:
-    """The table of layouts has no row without a test."""
+    """Every layout in the table has a test."""
     assert {layout.name for layout in LAYOUTS} == set(LISTED)
 
 
@@ -148,7 +148,7 @@ def test_every_row_of_the_table_is_tested() -> None:
     ],
 )
 def test_the_level_of_the_generator(root: str, folders: list[str], generator: str) -> None:
-    """The generator may be the source, or have folders above it."""
+    """The generator may be the source folder itself, or be below other folders."""
     _, values = read(folders, root=root)
     assert {columns["generator"] for label, columns in values.values() if label == "fake"} == {
         generator
@@ -156,7 +156,7 @@ def test_the_level_of_the_generator(root: str, folders: list[str], generator: st
 
 
 def test_several_data_sets_in_one_folder() -> None:
-    """Each first folder may have its own layout."""
+    """Each top folder may have its own layout."""
     folders = ["a/progan/x/0_real", "a/progan/x/1_fake", "b/imagenet_ai_0419_sdv4/val/ai",
                "b/imagenet_ai_0419_sdv4/val/nature"]  # fmt: skip
     understood, values = read(folders)
@@ -173,7 +173,7 @@ def test_several_data_sets_in_one_folder() -> None:
     ],
 )  # fmt: skip
 def test_other_folders_are_classes(folders: list[str]) -> None:
-    """Without a published layout, the first folder is the class."""
+    """Without a published layout, the top folder is the class."""
     understood, values = read(folders)
     assert understood.layout == "class folders"
     assert values == {folder: (folder.split("/")[0], {}) for folder in folders}
@@ -193,13 +193,13 @@ def test_other_folders_are_classes(folders: list[str]) -> None:
     ],
 )
 def test_what_is_uncertain_is_said(folders: list[str], note: str) -> None:
-    """A note names the folders in question, and the options that decide."""
+    """A note names the ambiguous folders and the options that resolve them."""
     (text,) = read(folders)[0].notes
     assert note in text
 
 
 def test_videos_of_one_pair_are_one_group() -> None:
-    """A manipulated video of FaceForensics++ is in the group of the two videos it is made of."""
+    """A manipulated video of FaceForensics++ shares a group with its two source videos."""
     above = ("manipulated_sequences", "Deepfakes", "c23", "videos")
     original = ("original_sequences", "youtube", "c23", "videos")
     paths = [(*original, "000.mp4"), (*original, "003.mp4"), (*above, "003_000.mp4"),
@@ -217,7 +217,7 @@ def make(root: Path, *names: str) -> str:
 
 
 def test_photographs_of_another_source(tmp_path: Path) -> None:
-    """Several folders are understood together if none has a layout of its own."""
+    """Several folders are recognised together if none has a layout of its own."""
     fakes = make(tmp_path / "synthbuster", "dalle3/1.png", "sdxl/1.png")
     reals = make(tmp_path / "RAISE", "1.png")
     source = open_source([fakes, reals])
@@ -243,7 +243,7 @@ def test_photographs_of_another_source(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["", ".tar", ".zip"])
 def test_folders_and_archives_are_understood_alike(tmp_path: Path, suffix: str) -> None:
-    """The folders in an archive give what folders on the disk give."""
+    """Folders in an archive are recognised like folders on the disk."""
     names = [f"{name}/1.png" for name in LISTED["ForenSynths"]]
     make(tmp_path / "set", *names)
     if suffix:
@@ -258,7 +258,7 @@ def test_folders_and_archives_are_understood_alike(tmp_path: Path, suffix: str) 
 
 
 def test_a_tar_with_one_folder_or_labels_keeps_them(tmp_path: Path) -> None:
-    """One folder in an archive is no class, and a side-car is stronger than a folder."""
+    """A single folder in an archive is no class, and side-car files win over folders."""
     make(tmp_path / "one", "images/1.png", "images/2.png")
     make_archive(str(tmp_path / "one"), "tar", tmp_path / "one")
     assert {record.label for record in open_source(str(tmp_path / "one.tar"))} == {""}
@@ -276,7 +276,7 @@ def test_a_tar_with_one_folder_or_labels_keeps_them(tmp_path: Path) -> None:
 def test_equal_folders_of_two_splits_keep_their_splits(
     above: tuple[str, ...], classes: tuple[str, str], is_first: bool
 ) -> None:
-    """The folders of a split have the same names as those of another split."""
+    """Folders with equal names in two splits keep their splits."""
     paths = [
         (*((part, *above) if is_first else (*above, part)), name, "1.png")
         for part in ("train", "val", "test")

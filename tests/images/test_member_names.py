@@ -1,4 +1,4 @@
-"""Names as text, which must equal those of path objects."""
+"""Tests of path functions on text, which must agree with path objects."""
 
 from pathlib import Path, PurePosixPath
 
@@ -12,7 +12,7 @@ names = st.lists(st.sampled_from(["/", ".", "..", "a", "B.Png", ".x", "ä", " "]
 
 @given(names)
 def test_texts_equal_path_objects(name: str) -> None:
-    """Every combination of slashes and dots has the same path and suffix."""
+    """For every combination of slashes and dots, path and suffix agree."""
     path = PurePosixPath(name)
     assert plain_path(name) == str(path)
     assert suffix_of(name) == path.suffix.lower()

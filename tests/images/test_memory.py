@@ -1,4 +1,4 @@
-"""Images in memory: arrays, PIL images, and data sets of ``datasets``."""
+"""Tests of images in memory: arrays, PIL images, and Hugging Face data sets."""
 
 import io
 import pickle
@@ -31,7 +31,7 @@ def pixels_of(source: Any) -> list[Any]:
     ids=["array", "first", "pil", "tuple", "list", "mixed"],
 )
 def test_pixels_of_every_form(images: Any) -> None:
-    """All forms have the same pixels, keys and paths, and follow the contract of sources."""
+    """All forms give the same pixels, keys and paths, and fulfil the contract of sources."""
     source = open_source(images)
     assert np.array_equal(pixels_of(source), RGB)
     assert [record.path for record in source][:2] == ["0000000", "0000001"]
@@ -41,18 +41,18 @@ def test_pixels_of_every_form(images: Any) -> None:
 
 @pytest.mark.parametrize("image", [RGB[0], PIL[0]])
 def test_one_image(image: Any) -> None:
-    """A single image is a source of one image."""
+    """A single image is accepted as a source of one image."""
     assert np.array_equal(pixels_of(open_source(image)), RGB[:1])
 
 
 def test_a_pickled_image_is_small() -> None:
-    """A worker gets its own images, and not the whole array."""
+    """A pickled image contains its own pixels, not the whole array."""
     record = open_source(RGB).records[3]
     assert len(pickle.dumps(record)) < RGB[3].nbytes + 1000
 
 
 def test_labels_groups_and_columns() -> None:
-    """Missing values are empty, and the labels may be any values."""
+    """Missing values become empty, and labels may have any type."""
     source = image_source(
         RGB, labels=np.array([1.0, 0.0, np.nan, 1.0, 0.0, 1.0]), groups=[None, *"abcde"],
         columns={"split": ["train"] * 6},
@@ -79,13 +79,13 @@ def test_labels_groups_and_columns() -> None:
 def test_other_objects_are_refused(
     images: Any, options: dict[str, Any], error: type[ClipfeatError], message: str
 ) -> None:
-    """The error names the image and the expected form."""
+    """The error names the image and the expected type."""
     with pytest.raises(error, match=message):
         image_source(images, **options)
 
 
 def test_embedding_and_predicting(tmp_path: Path) -> None:
-    """Rows equal those of the same images on disk, and a broken image is one failure."""
+    """Rows equal those of the same images on disk. A damaged image is one failure."""
     broken = io.BytesIO()
     PIL[0].save(broken, "PNG")
     lazy = Image.open(io.BytesIO(broken.getvalue()[:-400]))
@@ -112,7 +112,7 @@ def test_embedding_and_predicting(tmp_path: Path) -> None:
 
 
 def test_all_images_failed(tmp_path: Path) -> None:
-    """The cause is that of the images, since there are no paths to correct."""
+    """If all images fail, the error gives their cause and no advice about paths."""
     data = io.BytesIO()
     PIL[0].save(data, "PNG")
     lazy = Image.open(io.BytesIO(data.getvalue()[:-400]))
@@ -121,18 +121,18 @@ def test_all_images_failed(tmp_path: Path) -> None:
 
 
 class Value:
-    """A column of plain values, as in ``datasets``."""
+    """Feature type of plain values, as in ``datasets``."""
 
 
 class ClassLabel:
-    """A column of numbered classes, as in ``datasets``."""
+    """Feature type of numbered classes, as in ``datasets``."""
 
     def __init__(self, names: list[str]) -> None:
         self.names = names
 
 
 class ImageFeature:
-    """A column of images, as in ``datasets``."""
+    """Feature type of images, as in ``datasets``."""
 
     def __init__(self, decode: bool = True) -> None:
         self.decode = decode
@@ -142,7 +142,7 @@ ImageFeature.__name__ = "Image"
 
 
 class Table:
-    """The part of ``datasets.Dataset`` that is used."""
+    """Stand-in for the parts of ``datasets.Dataset`` that clipfeat uses."""
 
     def __init__(self, features: dict[str, Any], rows: dict[str, list[Any]]) -> None:
         self.features, self.rows = features, rows
@@ -183,7 +183,7 @@ def table(tmp_path: Path) -> Any:
 
 
 def test_data_sets(tmp_path: Path) -> None:
-    """Stored bytes are read without decoding, labels have names, and columns stay."""
+    """Stored bytes are read without decoding, labels get their names, and columns are kept."""
     source = open_source(table(tmp_path))
     assert [r.label for r in source] == ["dog", "cat", "", ""]
     assert [dict(r.columns) for r in source][:2] == [{"generator": "a"}, {"generator": ""}]
@@ -201,7 +201,7 @@ def test_data_sets(tmp_path: Path) -> None:
 
 
 def test_columns_named_like_arguments() -> None:
-    """Columns named labels and groups replace neither the labels nor the groups."""
+    """Columns named labels and groups do not replace the labels and the groups."""
     own = {"labels": ["x", "y"], "groups": ["v", "w"]}
     source = image_source(RGB[:2], labels=["cat", "dog"], groups=["1", "2"], columns=own)
     assert [(one.label, one.group) for one in source] == [("cat", "1"), ("dog", "2")]

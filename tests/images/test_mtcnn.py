@@ -1,4 +1,4 @@
-"""Tests of MTCNN: its geometry by hand, and its faces and landmarks."""
+"""Tests of MTCNN: geometry computed by hand, and detected faces and landmarks."""
 
 import hashlib
 
@@ -34,7 +34,7 @@ def weights() -> bytes:
 
 
 def test_overlapping_boxes_are_suppressed() -> None:
-    """The intersections over union with the first box are 1/2, 1/3 and 0."""
+    """Boxes are suppressed by their overlap with the first: 1/2, 1/3 and 0."""
     scores = np.array([0.9, 0.8, 0.7, 0.95])
     assert suppress(BOXES, scores, 0.5).tolist() == [3, 0, 1, 2]
     assert suppress(BOXES, scores, 0.49).tolist() == [3, 0, 2]
@@ -45,14 +45,14 @@ def test_overlapping_boxes_are_suppressed() -> None:
 
 
 def test_boxes_are_moved_and_squared() -> None:
-    """Moves are shares of the width and height. Squares keep the centre and the longer side."""
+    """Offsets are shares of width and height. Squares keep the centre and the longer side."""
     moved = move(np.array([[10.0, 20, 30, 60]]), np.array([[0.1, -0.1, 0.5, 0.25]]))
     assert_allclose(moved, [[12, 16, 40, 70]])
     assert_allclose(to_squares(moved), [[-1, 16, 53, 70]])
 
 
 def test_windows_are_scaled_to_the_image() -> None:
-    """The window in row 1 and column 3 is 6 pixels to the right and 2 down, and 12 wide."""
+    """The window in row 1, column 3 starts 6 pixels right and 2 down, and is 12 wide."""
     scores, moves = np.zeros((4, 5)), np.zeros((4, 5, 4))
     scores[1, 3], moves[1, 3] = 0.61, (1, 2, 3, 4)
     scores[0, 0] = 0.59
@@ -62,13 +62,13 @@ def test_windows_are_scaled_to_the_image() -> None:
 
 
 def test_the_pyramid_ends_at_the_size_of_a_window() -> None:
-    """The first level scales a face of 20 pixels to 12. Each level has half the pixels."""
+    """The first level scales 20 pixels to 12, and each level halves the pixels."""
     assert pyramid(40, 60) == [(24, 36), (17, 26), (12, 18)]
     assert pyramid(19, 480) == []
 
 
 def test_the_eyes_of_the_astronaut() -> None:
-    """The eyes are at the positions that were read off the photograph, at every size."""
+    """At every size, the eyes are at the positions measured in the photograph."""
     detect = make(weights())
     for scale in (0.5, 1, 3):
         pixels: RGB = np.asarray(
@@ -80,7 +80,7 @@ def test_the_eyes_of_the_astronaut() -> None:
 
 
 def test_the_astronaut_is_aligned() -> None:
-    """The eyes of an aligned crop are level, at the height and distance of the template."""
+    """The eyes of an aligned crop are at the height and the distance of the template."""
     turned = np.asarray(Image.fromarray(skimage.data.astronaut()).rotate(15, center=(225, 110)))
     (cropped,) = open_finder("aligned")(turned)
     (face,) = make(weights())(cropped)
@@ -91,7 +91,7 @@ def test_the_astronaut_is_aligned() -> None:
 
 
 def test_lfw_faces() -> None:
-    """At least 19 of 20 tight crops of faces have a face, and none of 20 other crops."""
+    """A face is found in at least 19 of 20 face crops, and in none of 20 other crops."""
     crops = (skimage.data.lfw_subset() * 255).round().astype(np.uint8)
     detect = make(weights())
     found = [bool(detect(np.stack([crop] * 3, axis=2))) for crop in crops[::5]]
@@ -100,7 +100,7 @@ def test_lfw_faces() -> None:
 
 
 def test_a_face_at_the_border_of_a_long_image() -> None:
-    """A thin image is detected at its scale, and a face at its border is not lost."""
+    """In a thin image, a face at the border is found."""
     pixels = np.full((200, 400, 3), 90, dtype=np.uint8)
     pixels[:, :120] = skimage.data.astronaut()[20:220, 165:285]
     (face,) = make(weights())(pixels)
@@ -108,12 +108,12 @@ def test_a_face_at_the_border_of_a_long_image() -> None:
 
 
 def test_a_large_image() -> None:
-    """An image of 100 megapixels is resized before anything else."""
+    """An image of 100 megapixels is resized before detection."""
     assert make(weights())(np.zeros((10000, 10000, 3), dtype=np.uint8)) == []
 
 
 def test_the_identity_has_the_digest_of_the_networks() -> None:
-    """The identity, and so the fingerprint, depends on the three files."""
+    """The identity, and therefore the fingerprint, depends on all three files."""
     digest = hashlib.blake2b(weights(), digest_size=16).hexdigest()
     assert open_finder("all").identity == f"all margin=0.3 mtcnn:1:{digest}"
 

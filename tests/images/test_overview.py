@@ -1,4 +1,4 @@
-"""Overview of a source."""
+"""Tests of the overview of a source."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ def source(*images: tuple[str, Mapping[str, str]]) -> ImageSource:
 
 
 def test_rows_count_classes_generators_and_splits() -> None:
-    """Splits are columns, the official ones first, and origins without a value are blank."""
+    """Splits are columns, official ones first. An origin without a value is blank."""
     overview = overview_of(source(
         ("fake", {"generator": "b", "split": "test"}),
         ("fake", {"generator": "a", "split": "train"}),
@@ -40,7 +40,7 @@ def test_rows_count_classes_generators_and_splits() -> None:
 
 
 def test_many_generators_are_added_up() -> None:
-    """Rows after the limit are one row, and many splits are no columns."""
+    """Rows above the limit are summed in one row. Too many splits have no columns."""
     images = [("fake", {"generator": f"g{i:03d}", "split": str(i)}) for i in range(100)]
     overview = overview_of(source(*images))
     rows = overview.rows()
@@ -51,7 +51,7 @@ def test_many_generators_are_added_up() -> None:
 
 
 def test_unlabelled_images_have_one_row() -> None:
-    """Without classes and columns, only the number of images is known."""
+    """Without classes and columns, there is one row with the number of images."""
     overview = overview_of(source(("", {}), ("", {})))
     assert overview.title == "2 images of the folder x"
     assert (overview.heads, overview.rows()) == (["class", "images"], [["unlabelled", "2"]])

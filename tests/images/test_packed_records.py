@@ -1,4 +1,4 @@
-"""Records in compressed blocks."""
+"""Tests of records in compressed blocks."""
 
 import io
 import tarfile
@@ -29,7 +29,7 @@ RECORDS = [
 
 
 def test_packed_records_are_a_sequence() -> None:
-    """Items, slices and iteration are those of the list."""
+    """Items, slices and iteration equal those of a list."""
     packed = PackedRecords(iter(RECORDS))
     assert len(packed) == 1001
     assert list(packed) == RECORDS
@@ -59,7 +59,7 @@ READERS: dict[str, list[Reader]] = {
 
 @pytest.mark.parametrize("readers", READERS.values(), ids=READERS.keys())
 def test_readers_of_every_class_are_unpacked(readers: list[Reader]) -> None:
-    """A reader equals the one that was packed, whether its class is stored once or often."""
+    """An unpacked reader equals the packed one, however often its class occurs."""
     records = [ImageRecord(f"{i}.png", reader) for i, reader in enumerate(readers)]
     packed = PackedRecords(iter(records))
     assert list(packed) == records
@@ -68,14 +68,14 @@ def test_readers_of_every_class_are_unpacked(readers: list[Reader]) -> None:
 
 @pytest.mark.parametrize("name", ["path", "reader", "label", "columns", "view"])
 def test_the_values_of_one_field_are_those_of_the_records(name: str) -> None:
-    """Values of packed records equal those of a list of records."""
+    """The values of one field equal those of a list of records."""
     expected = [getattr(record, name) for record in RECORDS]
     assert list(field_values(PackedRecords(RECORDS), name)) == expected
     assert list(field_values(RECORDS, name)) == expected
 
 
 def test_a_large_source_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Repeated paths are found as in a small source. Images in memory are not copied."""
+    """Repeated paths are still found. Images in memory are not copied."""
     monkeypatch.setattr(packed_records, "PACKED_ABOVE", 10)
     source = make_source("x", "", RECORDS)
     assert isinstance(source.records, PackedRecords)
@@ -93,7 +93,7 @@ def test_a_large_source_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_large_archive_gets_its_labels_from_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The names of several tar files are left out of the paths that give the labels."""
+    """The names of the tar files do not count as folders that give labels."""
     for n in range(2):
         write_tar(tmp_path / f"{n}.tar", n)
     plain = open_webdataset(str(tmp_path / "{0..1}.tar"))
@@ -107,7 +107,7 @@ def test_a_large_archive_gets_its_labels_from_folders(
 def test_a_large_table_is_listed_like_a_small_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows are read in blocks. The servers of all blocks decide what one that fails means."""
+    """Blocks of rows give the same list. All blocks share what is known about servers."""
     rows = [f"a/{i}.png,{'ab'[i % 2]},{i},{i % 3}" for i in range(20)]
     rows += [" a/3.png ,b,3,0", ",a,x,1", "https://one/1.png,a,,", "https://two/1.png,b,,"]
     path = tmp_path / "t.csv"

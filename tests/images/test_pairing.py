@@ -1,4 +1,4 @@
-"""The rule by which names are paired with images."""
+"""Tests of the rule that pairs names with images."""
 
 import unicodedata
 from pathlib import PurePosixPath
@@ -25,13 +25,13 @@ def distinct(paths: list[str]) -> bool:
 
 @given(st.lists(PATH, unique=True, max_size=8))
 def test_paths_are_paired_with_themselves(paths: list[str]) -> None:
-    """Exact paths are paired, whatever other names look like them."""
+    """Exact paths are paired, even if other names are similar."""
     assert pair_names(paths, paths, "t.csv") == list(range(len(paths)))
 
 
 @given(st.lists(PATH, unique=True, max_size=8).filter(distinct), FORMS, FORMS)
 def test_normal_forms_are_equal(paths: list[str], of_names: str, of_paths: str) -> None:
-    """A name in another Unicode normal form is paired if no other name is equal to it."""
+    """A name in another Unicode form is paired, unless another name matches exactly."""
     names = [unicodedata.normalize(of_names, path) for path in paths]
     images = [unicodedata.normalize(of_paths, path) for path in paths]
     assert pair_names(names, images, "t.csv") == list(range(len(paths)))
@@ -39,7 +39,7 @@ def test_normal_forms_are_equal(paths: list[str], of_names: str, of_paths: str) 
 
 @given(st.lists(PATH, unique=True, min_size=1, max_size=8), NAME)
 def test_a_pair_is_exact_or_an_error(paths: list[str], name: str) -> None:
-    """A paired image has the name, and no other image has it in the same part of its path."""
+    """A name is paired only if no other image matches it at the same level."""
     parts = [[str(p), str(p.with_suffix("")), p.name, p.stem] for p in map(PurePosixPath, paths)]
     name = name.strip() or "x"  # see the next test
     wanted = unicodedata.normalize("NFC", name)
@@ -56,7 +56,7 @@ def test_a_pair_is_exact_or_an_error(paths: list[str], name: str) -> None:
 
 
 def test_spaces_and_suffixes() -> None:
-    """Spaces count only if an image has them, and a path may lack its suffix."""
+    """Spaces count only if an image's name has them, and a path may lack its suffix."""
     paths = ["a/1.png", "b/1.png", "c/ 2.png", "c/2.png", "1/x.png"]
     names = ["a/1", " b/1.png ", " 2", " 2.png", "2 ", "\t", "1/x"]
     assert pair_names(names, paths, "t.csv") == [0, 1, 2, 2, 3, None, 4]
@@ -64,14 +64,14 @@ def test_spaces_and_suffixes() -> None:
 
 @given(st.lists(NAME, unique=True, min_size=1, max_size=8).filter(distinct), FORMS)
 def test_sidecars_are_paired_by_stem(stems: list[str], form: str) -> None:
-    """Each image has its own side-car, also if the stems contain dots."""
+    """Each image is paired with its own side-car, even if stems contain dots."""
     images = [f"d/{stem}.png" for stem in stems]
     sidecars = [unicodedata.normalize(form, f"d/{stem}.cls") for stem in stems]
     assert pair_sidecars(images, sidecars, "x.tar") == list(range(len(stems)))
 
 
 def test_names_of_several_images() -> None:
-    """A name of several images is an error, and a path is preferred to a file name."""
+    """A name that several images match is an error. A path is preferred to a file name."""
     assert pair_names(["1.png"], ["1.png", "a/1.png"], "t.csv") == [0]
     with pytest.raises(DataError, match=r"'1.png' in t.csv is the name of 2 images"):
         pair_names(["1.png"], ["a/1.png", "b/1.png"], "t.csv")

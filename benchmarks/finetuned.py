@@ -6,8 +6,8 @@
 clipfeat decodes and resizes the images once. All contenders get the same pixels, training rows,
 test rows and seed:
 
-- ``last layer, logreg`` …: a classifier with its defaults on frozen features of the last layer, and
-  on those of intermediate layers (``--layers``, mean and standard deviation).
+- ``last layer, logreg`` …: a classifier with its defaults on frozen features of the last layer.
+  With ``--layers``, also on the mean and standard deviation of intermediate layers.
 - ``last layer, fine-tuned``: a linear layer, trained with AdamW on the frozen last layer.
 - ``whole, fine-tuned``: all weights, batch norms included, trained with AdamW on images mirrored at
   random. Batch norms that the file folds into the convolutions are unfolded first (see `unfold`).
@@ -70,7 +70,7 @@ from clipfeat.zoo.folds import RowNumbers, fit_with_groups, inner_folds, k_fold
 
 BATCH = 64
 MANY = 10**6
-"""Number of images given to `open_encoder`, large enough that it converts the network."""
+"""Number of images to expect, for `open_encoder`. For many images, it converts the network."""
 WHOLE = "whole, fine-tuned"
 
 
@@ -274,7 +274,7 @@ def read(sources: Sequence[str], encoder: Encoder) -> tuple[torch.Tensor, Featur
 
 
 def joined(data: FeatureSet, more: FeatureSet) -> FeatureSet:
-    """Concatenate two sets of rows; classes are matched by name."""
+    """Concatenate two sets of rows. Classes are matched by name."""
     names = sorted({*data.columns, *more.columns})
     groups = [np.full(len(d), "") if d.groups is None else d.groups for d in (data, more)]
     labels = np.concatenate([data.labels, more.labels]).tolist()
@@ -285,7 +285,7 @@ def joined(data: FeatureSet, more: FeatureSet) -> FeatureSet:
 
 
 def embedded(encoder: Encoder, pixels: torch.Tensor) -> tuple[NDArray[np.float32], Any]:
-    """Embed all images; return features and the (wall, CPU) seconds per image."""
+    """Embed all images. Return features and the (wall, CPU) seconds per image."""
     encoder.encode([pixels[0]])  # the first call also initialises the runtime
     X, seconds = timed(lambda: np.concatenate([encoder.encode(b) for b in pixels.split(BATCH)]))
     return X, seconds / len(pixels)

@@ -8,8 +8,7 @@ in turn, so that a change in the machine's speed affects all of them. One core i
 clipfeat encodes one batch on each core. The table has these columns:
 
 - the milliseconds per image: median, minimum and maximum;
-- the median ratio of the time of plain torch to that of the variant, and the same for the fused
-  model;
+- the median ratios of the times of plain torch and of the fused model to the time of the variant;
 - the smallest cosine between the features and those of plain torch in float32;
 - the seconds until the first batch is done.
 """
@@ -33,7 +32,7 @@ from clipfeat.encoders.runtime import Forward, TorchForward, openvino_forward
 SIDE = 224
 MEAN, STD = (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)
 PRECISIONS = ("bf16", "fp32")
-MAX_SECONDS = 10.0  # of one measurement; a slow variant encodes fewer batches
+MAX_SECONDS = 10.0  # limit of one measurement, in which a slow variant encodes fewer batches
 MODELS: Mapping[str, Callable[[], torch.nn.Module]] = {
     "ViT-B-32": lambda: open_clip.create_model("ViT-B-32").visual,
     "ViT-B-32-quickgelu": lambda: open_clip.create_model("ViT-B-32-quickgelu").visual,

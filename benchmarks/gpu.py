@@ -43,7 +43,7 @@ def fit_seconds(name: str, features: FeatureSet, *, accelerate: bool) -> float:
 
 
 def main() -> None:
-    """Print two tables."""
+    """Print a table of decoding speeds and a table of fit times."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=4096)
     parser.add_argument("--rows", type=int, default=50_000)

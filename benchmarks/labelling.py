@@ -81,7 +81,7 @@ def accuracies(
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table of accuracies."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pool")
     parser.add_argument("test")

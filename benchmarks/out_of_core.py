@@ -61,7 +61,7 @@ def write(path: Path, rows: int, width: int) -> None:
 
 
 def one(name: str, path: Path, out_of_core: bool, limit: float, output: Path) -> None:
-    """Fit in this process; print the costs as JSON and save the probabilities."""
+    """Fit in this process. Print the costs as JSON and save the probabilities."""
     import clipfeat
     from clipfeat.evaluate.fitting import fit
     from clipfeat.zoo.building import build
@@ -90,7 +90,7 @@ def one(name: str, path: Path, out_of_core: bool, limit: float, output: Path) ->
 
 
 def run(name: str, path: Path, out_of_core: bool, limit: float = 0) -> tuple[dict[str, Any], Any]:
-    """Fit in a child process; return its costs and probabilities, or its error."""
+    """Fit in a child process. Return its costs and probabilities, or its error."""
     output = path.with_suffix(f".{name}.{out_of_core}.npy")
     command = [sys.executable, __file__, "--one", name, str(path), str(int(out_of_core)),
                str(limit), str(output)]  # fmt: skip

@@ -3,9 +3,9 @@
 ``python benchmarks/scaling.py [--sizes 1000 10000 100000] [--repeats 2]``
 
 The script embeds folders of small PNGs with ``spectrum``, the cheapest encoder, so that overheads
-that grow with the number of images become visible. Each run is a separate process. Its time is from
-the first image to the finished file. Its memory is the peak of the main process, without those that
-decode.
+that grow with the number of images become visible. Each run is a separate process. Its time runs
+from the first image to the finished file. Its memory is the peak of the main process, without the
+processes that decode.
 """
 
 import argparse

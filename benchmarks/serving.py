@@ -3,7 +3,7 @@
 ``python benchmarks/serving.py FOLDER [--images 800] [--clients 32] [--soak MINUTES]``
 
 FOLDER has one folder of images per class. A model with EfficientNet-Lite0 is fitted on them, and
-``clipfeat serve`` serves it in a process of its own.
+``clipfeat serve`` serves it in a separate process.
 
 - Latency: one client sends one JPEG at a time, of 500x375 pixels or of 12 megapixels. Median and
   90th percentile after a warm-up.
@@ -208,7 +208,7 @@ def hostile(good: bytes) -> list[tuple[str, bytes, str, set[int]]]:
 
 
 def soak(process: subprocess.Popen[str], port: int, path: Path, minutes: float, n: int) -> None:
-    """Send good and hostile requests for some minutes, and print what went wrong."""
+    """Send good and hostile requests for some minutes, and count the outcomes."""
     good = path.read_bytes()
     cases = hostile(good)
     expected = json.loads(Client(port).post(form(("a.jpg", good)))[1])["results"][0]

@@ -241,7 +241,7 @@ def compared_runs(
 
 
 def called_different(runs: Mapping[str, Benchmark], metric: str) -> list[str]:
-    """Return the runs with an entry that `compare` calls different from that of the first run."""
+    """Return the runs with an entry that `compare` calls different from the first run's entry."""
     return [one.run for one in compare(runs, metric).entries if one.p_value < 0.05]
 
 

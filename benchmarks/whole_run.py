@@ -67,7 +67,7 @@ def plain_loop(folder: Path, cv: int) -> None:
 
 
 def measure(command: list[str]) -> tuple[float, float]:
-    """Run a process; return its wall and CPU seconds."""
+    """Run a process, and return its wall and CPU seconds."""
     begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, check=True, stdout=sys.stderr)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -5,9 +5,9 @@
 Both sides get the same rows, folds and processors, and run in turn for each classifier. Groups are
 dropped, so that both calibrate on the same folds. The plain estimators have the defaults of their
 libraries, with a StandardScaler if they need one. The plain SVC is calibrated with
-`CalibratedClassifierCV`, which is how scikit-learn 1.9 computes its probabilities; ``--plain-svc
-bare`` omits the calibration. ``--folds`` runs only the first of the ``--cv`` folds. CPU seconds of
-all threads are printed too, because other processes stretch the wall time.
+`CalibratedClassifierCV`, because scikit-learn 1.9 computes its probabilities in this way. With
+``--plain-svc bare``, it is not calibrated. ``--folds`` runs only the first of the ``--cv`` folds.
+CPU seconds of all threads are printed too, because other processes increase the wall time.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def plain(name: str, bare_svc: bool) -> Any:
 def run(
     estimator: Any, X: Any, y: Any, splits: Any
 ) -> tuple[tuple[float, float], list[float], list[Any]]:
-    """Cross-validate; return (wall, CPU) seconds, and accuracies and probabilities by fold."""
+    """Cross-validate, and return (wall, CPU) seconds, and accuracies and probabilities by fold."""
     probabilities: list[Any] = []
 
     def scorer(fitted: Any, rows: Any, labels: Any) -> float:

@@ -1,8 +1,8 @@
 """Faces in videos: crop them, train a model on them, and predict the classes of new videos.
 
-Each face of a sampled frame is a row of features. A triplet loss learns their projection to 512
-numbers on the unit sphere, which a support vector machine classifies. The probabilities of all
-faces of a video are averaged::
+Each face of a sampled frame is a row of features. A projection that is trained with a triplet loss
+maps the rows to 512 numbers of unit length, which a support vector machine classifies. The
+probabilities of all faces of a video are averaged::
 
     python examples/faces_in_videos.py crop videos/ crops/
     python examples/faces_in_videos.py train videos/ model.clipfeat

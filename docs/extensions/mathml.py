@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers display without a script from a network."""
+"""Formulas as MathML, which browsers display without downloading a script."""
 
 from typing import Any
 

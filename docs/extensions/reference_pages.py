@@ -30,7 +30,7 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def write_pages(app: Sphinx, config: Any) -> None:
-    """Write all generated files, and delete those that are no longer generated."""
+    """Write all generated files, and delete old files that are no longer generated."""
     wanted = {GENERATED / name: text for name, text in pages()}
     for path, text in wanted.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:

@@ -39,7 +39,7 @@ def has_texts(data: BrowseData) -> bool:
     """Return whether one of the encoders can encode texts. Only open_clip's encoders can."""
     of_open_clip = [spec for spec in data.features.specs if spec.name.startswith("open_clip:")]
     if not of_open_clip:
-        return False  # without the import of torch, which takes seconds
+        return False  # avoids the import of torch, which takes seconds
     from clipfeat.encoders.open_clip_texts import has_text_tower
 
     return any(map(has_text_tower, of_open_clip))

@@ -92,7 +92,7 @@ def umap_points(X: NDArray[np.float32], cache: FileCache | None = None) -> NDArr
     X : ndarray of shape (n_samples, n_features), float32
         Features.
     cache : FileCache, optional
-        Cache in which maps are kept, because UMAP takes minutes for 100,000 rows.
+        Cache of the maps, because UMAP takes minutes for 100,000 rows.
 
     Raises
     ------

@@ -95,8 +95,8 @@ def predictions_of(
 def predictions_from_run(data: BrowseData, run: Benchmark, name: str) -> BrowsePredictions:
     """Match the out-of-fold predictions of a run with the files, by file and content hash.
 
-    The probabilities of several trials are averaged. With decision thresholds, the class that most
-    trials predict is the prediction.
+    If several trials of the run tested a file, its probabilities are averaged. With decision
+    thresholds, the class that most of these trials predict is the prediction.
 
     Raises
     ------

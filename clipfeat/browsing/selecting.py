@@ -15,7 +15,7 @@ NEEDS_RUN = "there are no predictions. Start `clipfeat app` with --run"
 
 
 def confident_mistakes(predictions: BrowsePredictions) -> NDArray[np.float64]:
-    """Rank errors first, most confident first, then all others, least confident first."""
+    """Rank wrong predictions first, by decreasing confidence, then the others by increasing."""
     confidence = predictions.confidence
     return np.where(predictions.wrong, -confidence, confidence)
 

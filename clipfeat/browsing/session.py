@@ -80,7 +80,7 @@ class BrowseSession:
     run : Benchmark, optional
         Run with out-of-fold predictions.
     map_cache : FileCache, optional
-        Cache in which the maps by UMAP are kept.
+        Cache of the UMAP maps.
     labels : LabelSession, optional
         Decisions about labels, which replace the labels of the images.
 

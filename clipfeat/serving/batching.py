@@ -152,7 +152,7 @@ class Batcher:
             raise self.full()
 
     def full(self) -> QueueFullError:
-        """Return the error that asks a client to wait."""
+        """Create the error for a full queue, with an estimate of the time to wait."""
         return QueueFullError(min(60, max(1, round(self._n_queued * self._seconds_per_image))))
 
     def submit(self, images: Sequence[bytes]) -> list[Future[Answer]]:

@@ -84,7 +84,7 @@ class ModelEncoders:
     Raises
     ------
     FingerprintError
-        If an opened encoder differs from that of the model.
+        If an opened encoder differs from the encoder that the model was fitted with.
     UsageError
         If the model was fitted on arrays, or if `weights` has too few or too many files.
     WeightsError
@@ -133,7 +133,7 @@ class ModelEncoders:
 
     @property
     def batch_size(self) -> int:
-        """Number of images in a forward pass. It may change while the fastest size is searched."""
+        """Number of images in a forward pass. It may change until the fastest size is found."""
         return min(one.workers.batch.size for one in self._opened)
 
     @property

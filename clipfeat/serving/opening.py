@@ -46,14 +46,14 @@ def open_serving(
     weights, face_weights, device, resources
         The arguments of `clipfeat.predict`.
     training : TrainingImages, optional
-        The images that the model was fitted on, for the page.
+        The images that the model was fitted on. The page shows the nearest ones.
     allow_remote, keep
         The arguments of `Serving`.
 
     Raises
     ------
     FingerprintError
-        If an opened encoder differs from that of the model.
+        If an opened encoder differs from the encoder that the model was fitted with.
     StorageError
         If the folder `keep` cannot be created.
     UsageError

@@ -212,12 +212,15 @@ def _rule(model: Model) -> str:
     if model.threshold is None:
         rule = "The class with the highest probability is predicted."
     else:
-        rule = f"{model.classes[-1]} is predicted from {100 * model.threshold:.4g} % upwards."
+        rule = (
+            f"{model.classes[-1]} is predicted if its probability is above "
+            f"{100 * model.threshold:.4g} %."
+        )
     if model.abstention_in_force is None:
         return rule
     return (
-        f"{rule} The verdict is unsure unless its class alone is plausible at the level "
-        f"{100 * model.abstention_in_force.level:.4g} %."
+        f"{rule} The verdict is unsure unless the predicted class is the only plausible one at "
+        f"the level {100 * model.abstention_in_force.level:.4g} %."
     )
 
 

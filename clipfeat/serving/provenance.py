@@ -54,7 +54,7 @@ class Manifest:
     signer : str
         Organisation of the signing certificate, which is not compared with a trust list.
     time : str
-        Time of the signature by a time stamp authority. Empty if there is none.
+        Time of the signature, as stated by a time stamp authority. Empty if there is none.
     actions : sequence of str
         What was done to the image, such as ``"c2pa.created"``.
     source_types : sequence of SourceType

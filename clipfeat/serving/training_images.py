@@ -27,7 +27,7 @@ class TrainingImages:
     Parameters
     ----------
     nearest : NearestImages
-        The search.
+        Search among the features of the training images.
     root : str
         Folder of the images. Empty if they are not shown.
     """

@@ -30,7 +30,7 @@ class Upload:
     data : bytes
         The file. Empty for a URL.
     error : str
-        Why the file was not read. Empty if it was.
+        Why the file was not read. Empty if it was read.
     is_url : bool
         Whether the name is a URL to download.
     """

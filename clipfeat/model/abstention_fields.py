@@ -1,4 +1,4 @@
-"""Reading and writing of an abstention in a model file; see `clipfeat.model.format`."""
+"""Read and write the abstention of a model file. See `clipfeat.model.format`."""
 
 from collections.abc import Mapping
 from typing import Any

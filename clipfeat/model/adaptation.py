@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 METHODS = ("labels", "prior")
-"""Methods that find the shifts; see `Adaptation`."""
+"""Methods to find the shifts. See `Adaptation`."""
 MAX_SHIFT = 100.0
 """Largest absolute value of a shift in a model file."""
 

@@ -1,4 +1,4 @@
-"""Read and write the container of a model file; see `clipfeat.model.format`.
+"""Read and write the container of a model file. See `clipfeat.model.format`.
 
 All sizes that the file states are checked before the data are read. General readers accept more
 layouts than the format allows, so this module checks the zip and safetensors structures itself.

@@ -58,7 +58,7 @@ applies ``threshold``. The other fields are for people. A program MAY undo an ad
 
 An ``abstention`` MUST have exactly the fields ``level`` (a number in (0, 1)), ``n_images`` and
 ``n_independent`` (for each class, a positive integer below 2^31). Each number of ``n_images`` MUST
-be at least ``1 / level - 1``. A number of ``n_independent`` MUST NOT be larger than that of
+be at least ``1 / level - 1``. For each class, ``n_independent`` MUST NOT be larger than
 ``n_images``. The array ``abstention`` of type F64 MUST be present and have one value for each
 calibration image: the probability of the image's class from the estimator, without an adaptation.
 The values MUST be in [0, 1], in the order of the classes, and ascending within each class.

@@ -24,7 +24,7 @@ class NodeWriter:
     Parameters
     ----------
     path : str
-        Path of the node, which the names of its arrays begin with.
+        Path of the node. The names of the node's arrays start with this path.
     arrays : dict of str to ndarray
         The arrays of the whole file. The writer adds to them.
     encode : callable
@@ -89,7 +89,7 @@ class NodeReader:
     fields : object
         The node as parsed from JSON.
     arrays : dict of str to ndarray
-        The arrays of the whole file. The reader removes those that it reads.
+        The arrays of the whole file. The reader removes the arrays that it reads.
     n_features : int
         Number of features that the estimator takes.
     decode : callable

@@ -43,7 +43,7 @@ def contact_sheet(
     source : path, sequence of paths, images in memory, or ImageSource
         The source of the images, as in `clipfeat.predict`.
     inputs : SourceOptions
-        Options for reading the source. Only those of tables and video frames have an effect.
+        Options for reading the source. Only options for tables and video frames have an effect.
     n_images : int
         Maximum number of images.
     n_columns : int

@@ -80,7 +80,7 @@ def degraded_rates(
     Returns
     -------
     RateTable or None
-        None if `by` is not given and there is no usual column with two or more values in one class.
+        None if `by` is not given, and no default column has two or more values in one class.
 
     Raises
     ------

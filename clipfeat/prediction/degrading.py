@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Step = tuple[str, Mapping[str, Any]]
 """Name of an image transform, and its arguments."""
 ORIGINAL = "original"
-"""Name for the images without degradation, in place of the name of a degradation."""
+"""Name that the images without degradation have instead of the name of a degradation."""
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,8 @@ class Robustness:
     classes : tuple of str
         Classes of the model. The last of two classes is the positive class.
     predictions : mapping of str to Predictions
-        Predictions of the same files, by degradation and strength, such as ``"jpeg 30"``. The first
-        are those of the original images.
+        Predictions of the same files, by degradation and strength, such as ``"jpeg 30"``. The
+        predictions of the original images come first.
     columns : mapping of str to ndarray of shape (n_files,)
         Columns of the source, and the groups as ``group``, for the files of `predictions`.
     """
@@ -154,8 +154,8 @@ class Robustness:
         Returns
         -------
         RateTable or None
-            Rates for the original and the degraded images. None if `by` is not given, and no usual
-            column has two or more values in one class.
+            Rates for the original and the degraded images. None if `by` is not given, and neither
+            default column has two or more values in one class.
 
         Raises
         ------

@@ -13,7 +13,7 @@ from clipfeat.spec import EncoderSpec
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A training image that is near another image.
+    """A training image that is similar to another image.
 
     Parameters
     ----------

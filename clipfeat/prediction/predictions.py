@@ -71,7 +71,7 @@ class Predictions:
 
     @property
     def positive(self) -> str | None:
-        """The positive class of the scores and templates; None unless there are two classes."""
+        """Positive class of the scores and templates. None unless there are two classes."""
         return positive_class(self.classes) if self.chosen is None else self.chosen
 
     def with_positive(self, name: str) -> "Predictions":
@@ -212,7 +212,7 @@ class Predictions:
 
     @property
     def true(self) -> NDArray[np.int64]:
-        """Index of the true class of each image; -1 if it is none of `classes`."""
+        """Index of the true class of each image. It is -1 if the class is not in `classes`."""
         index = {name: i for i, name in enumerate(self.classes)}
         return np.array([index.get(label, -1) for label in self.labels], dtype=np.int64)
 
@@ -273,10 +273,7 @@ _FRAME_OR_FACE = re.compile(r"@\d{4,}\.\d{3}s|#face\d+")
 
 @dataclass(frozen=True)
 class _Part:
-    """A file, or a part of a file.
-
-    It stands for a row of a feature set, or for an image without a row.
-    """
+    """A file, or a part of a file: a row of a feature set, or an image without a row."""
 
     path: str
     file: str

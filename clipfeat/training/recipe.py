@@ -19,7 +19,7 @@ from clipfeat.zoo.fit_options import FitOptions
 
 @dataclass(frozen=True)
 class Member:
-    """One encoder of a recipe at one image size. Its features are one feature file.
+    """One encoder of a recipe at one image size. Its features are stored in one feature file.
 
     Parameters
     ----------
@@ -141,13 +141,13 @@ class Recipe:
         Parameters
         ----------
         encoders : sequence of str
-            Names of encoders. If it is empty, those of the recipe are kept.
+            Names of encoders. If it is empty, the encoders of the recipe are used.
         sizes : sequence of int
-            Image sizes in pixels. If it is empty, those of the recipe are kept.
+            Image sizes in pixels. If it is empty, the sizes of the recipe are used.
         weights : sequence of path
             Local files of weights, one for each encoder.
         layers : str, optional
-            Layers, as in `EncoderOptions`. If it is None, those of the recipe are kept.
+            Layers, as in `EncoderOptions`. If it is None, the layers of the recipe are used.
 
         Raises
         ------

@@ -121,7 +121,7 @@ def train(
     recipe : str or Recipe
         Name of a recipe in `clipfeat.training.recipe.RECIPES`, or a recipe.
     inputs : SourceOptions
-        Labels, columns and frames. Views and faces replace those of the recipe.
+        Labels, columns and frames. Its views and faces replace the views and faces of the recipe.
     test : path, sequence of paths, images in memory, or ImageSource, optional
         Test images. They are predicted after the model is chosen and fitted, so they have no
         influence on it. By default, these are the test images of an official split.
@@ -279,7 +279,7 @@ def _as_embedded(member: Member, of_training: EmbedReport) -> Member:
 
 
 def _test_file(images: ImageSource) -> str:
-    """Return the start of the file names of the test features. Each source has its own start."""
+    """Return the prefix of the file names of the test features. It differs between sources."""
     digest = hashlib.sha256(f"{images.name}\0{images.root}".encode(errors="surrogatepass"))
     return f"test-{digest.hexdigest()[:8]}"
 
@@ -512,7 +512,7 @@ def _reused(embedded: Sequence[EmbedReport], n_fits: int, *, is_model: bool) -> 
 
 
 def _remove_results(folder: Path) -> None:
-    """Remove the results of an earlier call, before those of this call are written one by one.
+    """Remove the results of an earlier call before the new results are written one by one.
 
     An interrupted call then leaves no old result beside a new one. The record is removed first. In
     `BENCHMARK`, only the file that marks the folder as complete is removed.

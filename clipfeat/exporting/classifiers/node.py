@@ -37,7 +37,7 @@ class ModelNode:
     graph : Graph
         The graph.
     path : str
-        Path of the node, which the names of its arrays begin with.
+        Path of the node. The names of the node's arrays start with this path.
     fields : mapping
         The fields of the node.
     arrays : mapping of str to ndarray

@@ -13,7 +13,7 @@ from clipfeat.system.progress import Phase, Report, reporting
 
 @dataclass(frozen=True)
 class HandoffFormat:
-    """A format of another program.
+    """A format that another program reads.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The rows that are handed to another program: one for each image file."""
+"""The rows that are exported for another program: one row for each image file."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass

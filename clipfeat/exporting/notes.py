@@ -91,19 +91,21 @@ def input_notes(specs: Sequence[EncoderSpec]) -> list[InputNotes]:
     """
     for spec in specs:
         reason = REFUSED.get(spec.crop_mode, "")
+        remedy = "features that were embedded without this option"
         if spec.interpolation == "none" and not reason:
             reason = "it takes images of any size without resizing them"
+            remedy = "features of another encoder"
         if spec.faces:
             reason = "--faces needs a face detector"
         if spec.is_scaled:
             reason = "--decode scaled reduces JPEG files while they are decoded"
         if spec.precision != "fp32":
             reason = f"--precision {spec.precision} rounds differently from a graph in fp32"
+            remedy = "features that were embedded with --precision fp32"
         if reason:
             raise UsageError(
                 f"the encoder {spec.title} cannot be exported to ONNX, because {reason}. Fit the "
-                "model on features that were embedded without this option"
-                + (", with --precision fp32" if spec.precision != "fp32" else "")
+                f"model on {remedy}"
             )
     names = ["pixels"] if len(specs) == 1 else [f"pixels_{i}" for i in range(len(specs))]
     return [InputNotes(name, spec) for name, spec in zip(names, specs, strict=True)]

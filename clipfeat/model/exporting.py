@@ -72,7 +72,8 @@ def export_estimator(model: str | Path, out: str | Path, *, overwrite: bool = Fa
     if left_out:
         warnings.warn(
             f"{target} holds only the estimator of {model}, without {', '.join(left_out)}. The "
-            f"estimator's classes are, in this order: {', '.join(fitted.classes)}",
+            "estimator predicts the numbers 0, 1 and so on for these classes: "
+            f"{', '.join(fitted.classes)}",
             ClipfeatWarning,
             stacklevel=2,
         )

@@ -45,11 +45,13 @@ class Prompts:
     def __post_init__(self) -> None:
         texts = [*self.templates, *(name for names in self.classes.values() for name in names)]
         if not self.templates or not all(self.classes.values()):
-            raise UsageError("a class has no name, or there is no template. Add one")
+            raise UsageError(
+                "a class has no name, or there is no template. Add the missing name or template"
+            )
         for text in texts:
             if not text.strip() or len(text) > MAX_TEXT:
                 raise UsageError(
-                    f"the text {text[:40]!r} has {len(text)} characters, expected 1 to {MAX_TEXT}"
+                    f"the text {text[:40]!r} has {len(text)} characters. Write 1 to {MAX_TEXT}"
                 )
         for template in self.templates:
             if SLOT not in template:
@@ -146,7 +148,8 @@ def zero_shot(
         )
     if len(data.specs) != 1:
         raise UsageError(
-            f"zero-shot classification needs features of one encoder, got {len(data.specs)}"
+            f"zero-shot classification needs features of one encoder, got {len(data.specs)} "
+            "encoders. Pass one feature file"
         )
     texts = [prompts.texts_of(name) for name in data.classes]
     file = None if weights is None else str(weights)

@@ -288,5 +288,5 @@ def _reason(error: Exception) -> str:
     """Return the reason for the client. The text of an unexpected error is only logged."""
     if isinstance(error, ClipfeatError):
         return f"{type(error).__name__}: {error}"
-    logging.getLogger("clipfeat.serving").exception("an unexpected error")
+    logging.getLogger("clipfeat.serving").exception("images could not be predicted")
     return "an unexpected error of the server"

@@ -198,8 +198,8 @@ class ModelEncoders:
             return Failure(record.path, type(decoded).__name__, str(decoded))
         if views and one.spec.is_scaled:
             raise UsageError(
-                "views need images in full size, but large JPEG images are reduced for "
-                f"{one.spec.title}"
+                f"views need images in full size, but {one.spec.title} reduces large JPEG images. "
+                "Use a model that was fitted without --decode scaled"
             )
         given = nullcontext(decoded)
         pictures = Pictures(views, one.faces, every=bool(views))

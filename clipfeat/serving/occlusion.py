@@ -143,7 +143,8 @@ def check_whole_images(model: Model) -> None:
     """
     if any(spec.faces for spec in model.specs):
         raise UsageError(
-            "an occlusion map needs a model of whole images, but this is a model of faces"
+            "an occlusion map needs a model of whole images, but this is a model of faces. Use a "
+            "model that was fitted without --faces"
         )
 
 

@@ -150,8 +150,10 @@ def read_manifest(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
         except c2pa.C2paError as error:
             url = str(error).partition("must fetch remote manifests from url ")[2]
             if url:
-                raise DecodeError(f"it is stored at {url}, which is not fetched") from error
-            raise DecodeError(f"it cannot be read: {error}") from error
+                raise DecodeError(
+                    f"the manifest is stored at {url}, which is not fetched"
+                ) from error
+            raise DecodeError(f"the manifest cannot be read: {error}") from error
     summary = json.dumps(_summary(store) if store else None)
     return Decoded(np.zeros((1, 1, 3), dtype=np.uint8), summary)
 

@@ -42,7 +42,7 @@ def write(rows: HandoffRows, out: Path, report: Report) -> int:
     if not samples:
         raise UsageError(
             "FiftyOne shows image files, and none of the images was found as a file. Pass their "
-            "folder with --images. Images in archives must be unpacked first"
+            "folder with --images, and unpack archives first"
         )
     with replacing_contents(out, SCRIPT) as new:
         described = {"name": out.name, "encoder": rows.data.features.specs[0].title}

@@ -50,8 +50,8 @@ class Background:
     def forget(self, name: str) -> None:
         """Forget a result, so that the next request computes it again.
 
-        A computation that is running ends first. Of several that wait for it, the last one starts,
-        and the futures of the others are cancelled.
+        If the old computation is still running, the new one waits for its end. If several new ones
+        wait, only the last one starts, and the futures of the others are cancelled.
         """
         with self._lock:
             self._futures.pop(name, None)

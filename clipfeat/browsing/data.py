@@ -71,8 +71,8 @@ class BrowseData:
     all_rows : FeatureSet, optional
         Features of all rows of the files. By default, each file has one row.
     is_hashed : ndarray of shape (n_files,), bool, optional
-        Whether the key of each file is known to be the hash of its bytes. By default, it is not
-        known. Frames of videos and imported features have other keys.
+        Whether the key of each file is known to be the hash of its bytes. By default, this is not
+        known for any file. Frames of videos and imported features have other keys.
     """
 
     title: str
@@ -140,7 +140,7 @@ class BrowseData:
         return str(self.features.keys[row].decode()) if is_hashed else ""
 
     def has_bytes(self, row: int, data: bytes) -> bool:
-        """Return whether a file may have these bytes. Files with other keys may have any bytes."""
+        """Return whether these bytes match the content hash of a file, or the hash is unknown."""
         expected = self.content_hash(row)
         if not expected:
             return True

@@ -7,14 +7,14 @@ from contextlib import suppress
 from pathlib import Path
 
 TRIM_AFTER = 500
-"""The size is checked at the first of this many new files of a cache."""
+"""Number of new files after which the size of a cache is checked again."""
 KEPT = 0.8
 """Share of the maximum size that is kept when files are deleted."""
 TEMPORARY = ".tmp"
 
 
 class FileCache:
-    """Cache of files. If they exceed `max_bytes`, the least recently used are deleted.
+    """Cache of files on disk. Above `max_bytes`, the least recently used files are deleted.
 
     Several processes may use one folder. A full or read-only disk is not an error: the files are
     then made again when they are needed.
@@ -57,7 +57,7 @@ class FileCache:
                 temporary.replace(file)
             finally:
                 temporary.unlink(missing_ok=True)
-        if self._n_new % self._trim_after == 0:  # also at the first one of a process
+        if self._n_new % self._trim_after == 0:  # also after the first file of a process
             self.trim()
         self._n_new += 1
 

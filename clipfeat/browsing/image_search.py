@@ -59,7 +59,7 @@ def search_image(data: BrowseData, image: bytes, k: int) -> BrowseMatches:
     ClipfeatError
         If the image cannot be decoded, or the encoder cannot be loaded.
     """
-    # Decoded as the images of the features are, possibly at a reduced size.
+    # The query is decoded like the embedded images, possibly at a reduced size.
     source = make_source("the image", "", [ImageRecord("the image", FileInMemory(image))])
     with _ENCODING:
         found = search(data.rows, source, k, text=False, progress=False)

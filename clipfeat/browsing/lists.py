@@ -125,12 +125,12 @@ class BrowseListKind:
     title : str
         Name on the page.
     make : callable
-        Function from the images, the predictions of a classifier, and the result of `search`, if
-        there is one, to the list.
+        Function that returns the list. It takes the images, the predictions of a classifier, and
+        the result of `search` if there is one.
     uses_predictions : bool
         Whether the list depends on the predictions.
     search : callable, optional
-        Search that takes minutes, and depends on the features but not on the labels.
+        Search that takes minutes. Its result depends on the features, but not on the labels.
     """
 
     title: str

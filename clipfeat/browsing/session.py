@@ -190,7 +190,7 @@ class BrowseSession:
             raise unknown_name("list", name, LISTS)
         kind = LISTS[name]
         key = _list_name(name, entry if kind.uses_predictions else "")
-        with self._lock:  # the labels do not change between the data and the request
+        with self._lock:  # labels must not change before the request has started
             data = self.data
             predictions = self.predictions(entry) if kind.uses_predictions else None
 
@@ -198,7 +198,7 @@ class BrowseSession:
                 if kind.search is None:
                     return kind.make(data, predictions)
                 search, own = kind.search, self.data.features
-                # The features never change, so a search is kept when labels do.
+                # The features never change, so the result of a search is reused for new labels.
                 pairs = self.background.request(f"search {name}", lambda: search(own)).result()
                 return kind.make(data, predictions, pairs)
 

@@ -18,7 +18,7 @@ FORMAT: Literal["JPEG"] = "JPEG"
 
 
 class ChangedImageError(ClipfeatError):
-    """File that is not the image whose features were computed."""
+    """Error for a file that is no longer the image whose features were computed."""
 
 
 class BrowseThumbnails:

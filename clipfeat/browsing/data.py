@@ -122,7 +122,7 @@ class BrowseData:
 
     @cached_property
     def facets(self) -> Mapping[str, BrowseFacet]:
-        """The class, the group and the further columns, if they have 2 to `MAX_VALUES` values."""
+        """Facets by key: the class, and all columns and groups with 2 to `MAX_VALUES` values."""
         features = self.features
         found = {CLASS: class_facet(features)}
         columns = {COLUMN + name: values for name, values in features.columns.items()}

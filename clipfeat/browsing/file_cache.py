@@ -46,7 +46,7 @@ class FileCache:
         return None
 
     def put(self, key: str, data: bytes) -> None:
-        """Store the file of a key."""
+        """Store the content of a key's file."""
         file = self._file(key)
         temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}{TEMPORARY}")
         with suppress(OSError):

@@ -59,7 +59,7 @@ def near_duplicates(
     Raises
     ------
     DataError
-        If there are no features of an encoder with weights, or too few files.
+        If no encoder of the features has trained weights, or if there are too few files.
     """
     return _clusters(data, check_near(data.subject, pairs), "nearly the same features")
 

@@ -45,7 +45,7 @@ class BrowseQuery:
     where : mapping of str to list of str
         Allowed values of each facet, by the key of the facet.
     path : str
-        Text that the path must contain. Upper and lower case are equal.
+        Text that the path must contain, in upper or lower case.
     brush : BrowseBrush, optional
         Rectangle on a map.
     rows : list of int

@@ -276,7 +276,7 @@ def generated_images(size: int, n: int) -> Iterator[RGB]:
     Parameters
     ----------
     size : int
-        Reference size in pixels. The shorter side of each image is 0.5 to 1.5 times as long.
+        Reference size in pixels. Each side of an image is 0.5 to 1.5 times as long.
     n : int
         Number of images.
     """

@@ -41,11 +41,11 @@ class Abstention:
     Parameters
     ----------
     level : float
-        Largest share of the new images of each class whose prediction set lacks this class, in
-        (0, 1).
+        For each class, the largest share of new images whose prediction set lacks the class. It is
+        in (0, 1).
     probabilities : ndarray of shape (n_images,), float64
-        Probability of the true class of each calibration image. The images of the first class come
-        first, and those of each class are in ascending order.
+        Probability of the true class of each calibration image. The values are in the order of the
+        classes, and ascend within each class.
     n_images : tuple of int
         Number of calibration images of each class.
     n_independent : tuple of int

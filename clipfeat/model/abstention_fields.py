@@ -16,7 +16,7 @@ FIELDS = ("level", "n_images", "n_independent")
 def write_abstention(
     abstention: Abstention | None,
 ) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
-    """Return the fields of ``model.json`` and the arrays of an abstention. Both may be empty."""
+    """Return the fields of ``model.json`` and the arrays of an abstention, or empty dicts."""
     if abstention is None:
         return {}, {}
     fields = {

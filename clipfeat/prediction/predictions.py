@@ -43,7 +43,7 @@ class Predictions:
     labels : sequence of str
         True class of each image. Empty if it is unknown.
     errors : mapping of str to str
-        For each unreadable image, its path and the reason.
+        For each image that is unreadable, in whole or in part, its path and the reason.
     threshold : float, optional
         Decision threshold on the probability of the last class, for two classes. None predicts the
         class with the highest probability.

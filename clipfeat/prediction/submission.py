@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FILLS = ("auto", "probability", "class")
-"""Values of `Template.fill`."""
+"""Allowed values of `Template.fill`."""
 
 _ABOUT = frozenset(
     ["is", "label", "p", "pred", "predicted", "prediction", "prob", "proba", "probability", "score"]

@@ -1,8 +1,8 @@
 """Parquet files for Embedding Atlas (https://apple.github.io/embedding-atlas).
 
-The columns have the types that its command line expects: ``image`` is a struct of bytes and path,
-``vector`` a list, and ``neighbors`` a struct of the lists ``ids`` (numbers of rows) and
-``distances``. As in the neighbours that Embedding Atlas computes, the first is the row itself.
+The columns have the types that the command line of Embedding Atlas expects: ``image`` is a struct
+of bytes and path, ``vector`` a list, and ``neighbors`` a struct of the lists ``ids`` (numbers of
+rows) and ``distances``. The first neighbour of a row is the row itself, as in Embedding Atlas.
 """
 
 from pathlib import Path

@@ -54,8 +54,8 @@ class HandoffRows:
     def texts(self, reserved: Collection[str] = ()) -> dict[str, NDArray[np.str_]]:
         """Return texts by column: the path, the content hash, the label and further columns.
 
-        Underscores are appended to the name of a column of the source that is in `reserved`, until
-        no other column has the name.
+        If the name of a source's column is in `reserved` or is already used, underscores are
+        appended until it is unique.
         """
         features = self.data.features
         own = {

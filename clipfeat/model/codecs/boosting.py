@@ -34,7 +34,7 @@ def boosted_trees(
     *,
     has_scores: bool,
 ) -> BoostedTreesClassifier:
-    """Make a classifier of trees whose leaves hold their values in `TreeNodes.value`."""
+    """Build a classifier from trees. `TreeNodes.value` holds the values of their leaves."""
     boosted = BoostedTreesClassifier()
     boosted.classes_, boosted.baseline_ = classes, baseline
     boosted.trees_ = [tree.build(n_features, tree.value[:, None]) for tree in trees]

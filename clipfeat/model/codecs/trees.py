@@ -57,7 +57,7 @@ class TreeNodes:
         )
 
     def build(self, n_features: int, values: NDArray[np.float64]) -> Any:
-        """Build scikit-learn's tree with predictions of shape (n_nodes, n_outputs)."""
+        """Build a scikit-learn tree with outputs `values` of shape (n_nodes, n_outputs)."""
         nodes = np.zeros(len(self.left), dtype=NODE_DTYPE)
         nodes["left_child"], nodes["right_child"] = self.left, self.right
         nodes["feature"], nodes["threshold"] = self.feature, self.value

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from clipfeat.evaluate import benchmark
 from clipfeat.evaluate.leaderboard import Leaderboard
+from clipfeat.features import FeatureSet
 from clipfeat.report.page import PageOptions, write_page
+from clipfeat.report.page.summary.rate_chart import MAX_BARS
 from tests.report.runs import make_run, with_generators
 
 EVIL = '<script>alert("x")</script>'
@@ -36,6 +39,20 @@ def test_a_page_and_two_files_per_plot(tmp_path: Path) -> None:
     ids = re.findall(r'\bid="([^"]*)"', html)
     assert len(ids) == len(set(ids))
     assert html.count('role="img" aria-label=') == (len(paths) - 1) // 2
+
+
+def test_links_lead_to_sections(tmp_path: Path) -> None:
+    """With many classes and no table of rates, the chart of the classes does not link to it."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(MAX_BARS + 2), 6)
+    X = rng.normal(y[:, None], 3.0, (len(y), 4)).astype(np.float32)
+    run = benchmark(
+        FeatureSet.from_arrays(X, [f"class {code:02d}" for code in y]), "lda", protocol=2
+    )
+    html = write_page(run, run.leaderboard(), tmp_path)[0].read_text(encoding="utf-8")
+    assert "2 better rates are not shown." in html
+    ids = set(re.findall(r'\bid="([^"]*)"', html))
+    assert set(re.findall(r'href="#([^"]*)"', html)) <= ids
 
 
 def test_user_text_is_escaped(tmp_path: Path) -> None:

@@ -41,15 +41,10 @@ def threshold_chooser(options: FitOptions, classes: Sequence[str]) -> Chooser | 
     Raises
     ------
     UsageError
-        If a threshold is requested and there are not exactly two classes. If `max_fpr` is 0.
+        If a threshold is requested and there are not exactly two classes.
     """
     if not options.decides:
         return None
-    if options.max_fpr == 0:
-        raise UsageError(
-            "max_fpr is 0, and no number of images guarantees that rate. Use a larger value, such "
-            "as --max-fpr 0.01, which needs 299 images of the negative class"
-        )
     if len(classes) != 2:
         raise UsageError(
             f"a threshold needs two classes, got {len(classes)}: {', '.join(classes)}. Leave out "

@@ -87,7 +87,7 @@ class FitOptions:
     UnknownNameError
         If `scale`, `balance`, `calibrate` or `threshold` is unknown.
     UsageError
-        If `bag` is 1 or negative. If `max_fpr` is outside [0, 1), or `abstain` outside (0, 1). If
+        If `bag` is 1 or negative. If `max_fpr` or `abstain` is outside (0, 1). If
         both `threshold` and `max_fpr` are set.
 
     Examples
@@ -120,7 +120,7 @@ class FitOptions:
             )
         if self.threshold is not None and self.threshold not in THRESHOLDS:
             raise unknown_name("threshold metric", str(self.threshold), THRESHOLDS)
-        if self.max_fpr is not None and not 0 <= self.max_fpr < 1:
+        if self.max_fpr is not None and not 0 < self.max_fpr < 1:
             raise UsageError(
                 f"max_fpr must be above 0 and less than 1, got {self.max_fpr}. Use --max-fpr 0.05"
             )

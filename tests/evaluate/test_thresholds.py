@@ -107,8 +107,6 @@ def test_the_suggested_rate_is_feasible() -> None:
     with pytest.raises(DataError, match=r"fold 1 has 20.*--max-fpr 0.14 or more"):
         check_negatives(0.05, 20, "real", "fold 1")
     assert negatives_needed(0.14) <= 20
-    with pytest.raises(UsageError, match="max_fpr is 0"):
-        threshold_chooser(FitOptions(max_fpr=0.0), ("real", "fake"))
 
 
 @pytest.mark.parametrize("n", [59, 200, 1000])

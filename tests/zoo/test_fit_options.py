@@ -17,6 +17,7 @@ from clipfeat.zoo.fit_options import FitOptions
         ({"threshold": "acuracy"}, UnknownNameError, "did you mean accuracy"),
         ({"bag": 1}, UsageError, "at least 2 folds, got 1"),
         ({"max_fpr": 1.0}, UsageError, "less than 1, got 1.0"),
+        ({"max_fpr": 0.0}, UsageError, "above 0 and less than 1, got 0.0"),
         ({"max_fpr": 0.1, "threshold": "accuracy"}, UsageError, "cannot be combined"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Exceptions and their messages."""
+"""Tests of exceptions and their messages."""
 
 import inspect
 
@@ -13,7 +13,7 @@ CLASSES = [c for c in CLASSES if c.__module__ == "clipfeat.errors"]
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
 def test_every_class_is_listed_and_derives_from_a_builtin(kind: type[Exception]) -> None:
-    """The docstring lists each class, and each class derives from a builtin exception."""
+    """The module docstring lists each class, and each derives from a built-in one."""
     if issubclass(kind, ClipfeatError):
         assert kind.__name__ in (errors.__doc__ or "")
     if kind.__name__ not in {"ImageError", "ClipfeatWarning"}:
@@ -21,7 +21,7 @@ def test_every_class_is_listed_and_derives_from_a_builtin(kind: type[Exception])
 
 
 def test_unknown_name_shows_the_nearest() -> None:
-    """A misspelt name gives the nearest names. Long lists are not printed."""
+    """The error for a misspelt name lists the nearest names, or all if they are few."""
     assert "did you mean svm" in str(unknown_name("classifier", "svn", ["svm", "knn"]))
     many = [f"name{i}" for i in range(100)]
     assert str(unknown_name("thing", "zzz", many)) == "unknown thing 'zzz'. Check the spelling"

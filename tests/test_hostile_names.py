@@ -32,7 +32,7 @@ TEXT = {".csv", ".md", ".tex", ".html", ".svg", ".json"}
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    """Run every command in a folder, and return the folder and the printed text."""
+    """Run every command in a folder, and return the folder and all printed text."""
     folder = tmp_path_factory.mktemp("hostile")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -96,13 +96,13 @@ def _run_all() -> Iterator[str]:
 
 
 def files(written: SimpleNamespace, suffix: str) -> list[Path]:
-    """Return the written files of a suffix, without the inputs."""
+    """Return the written files with a suffix, except the inputs."""
     found = [path for path in written.folder.rglob(f"*{suffix}") if path.is_file()]
     return [path for path in found if path.name not in ("list.csv", "other.csv")]
 
 
 def test_every_format_is_checked(written: SimpleNamespace) -> None:
-    """The commands wrote every kind of file, and no kind of text is unchecked."""
+    """The commands write every kind of file, and each kind is checked."""
     names = {path.name for path in written.folder.rglob("*") if path.is_file()}
     assert names >= {
         "predictions.csv", "leaderboard.csv", "leaderboard.md", "leaderboard.tex", "scores.csv",
@@ -114,7 +114,7 @@ def test_every_format_is_checked(written: SimpleNamespace) -> None:
 
 
 def test_no_output_has_control_characters(written: SimpleNamespace) -> None:
-    """Escapes, marks of direction and carriage returns are visible text everywhere."""
+    """Escape sequences, direction marks and carriage returns are escaped everywhere."""
     assert not CONTROL.search(written.printed)
     assert "\\x1b[31m" in written.printed and "\\u202e" in written.printed
     assert "[/x]|<script>" in written.printed
@@ -125,7 +125,7 @@ def test_no_output_has_control_characters(written: SimpleNamespace) -> None:
 
 
 def test_csv_files_have_no_formula(written: SimpleNamespace) -> None:
-    """Every row has the cells of the head, and a cell that starts like a formula is a number."""
+    """Every row has the cells of the header, and only numbers start like a formula."""
     for path in files(written, ".csv"):
         with path.open(newline="", encoding="utf-8") as file:
             head, *rows = csv.reader(file)
@@ -137,7 +137,7 @@ def test_csv_files_have_no_formula(written: SimpleNamespace) -> None:
 
 
 def test_markdown_has_no_html_and_whole_tables(written: SimpleNamespace) -> None:
-    """Without its escapes, a text has no tag or link of a name, and each table one width."""
+    """No name becomes a tag or a link, and table rows have equal numbers of cells."""
     for path in files(written, ".md"):
         text = re.sub(r"\\[\\`*\[\]<>|&$]", "", path.read_text())
         assert "script" in text and "<" not in text, path.name
@@ -147,7 +147,7 @@ def test_markdown_has_no_html_and_whole_tables(written: SimpleNamespace) -> None
 
 
 def test_latex_can_be_compiled(written: SimpleNamespace) -> None:
-    """Special characters are escaped, braces are balanced, and rows have the cells of the head."""
+    """Special characters are escaped, braces are balanced, and rows have all cells."""
     for path in files(written, ".tex"):
         lines = [line for line in path.read_text().splitlines() if not line.startswith("%")]
         text = "\n".join(lines)
@@ -179,7 +179,7 @@ class Tags(HTMLParser):
 
 
 def test_pages_have_no_tags_of_names(written: SimpleNamespace) -> None:
-    """The only script of a page is its own, and no attribute of a name is an event."""
+    """A page has only its own script, and no name becomes an event handler."""
     for path in files(written, ".html"):
         page = Tags()
         page.feed(path.read_text())
@@ -191,7 +191,7 @@ def test_pages_have_no_tags_of_names(written: SimpleNamespace) -> None:
 
 
 def test_json_files_can_be_read(written: SimpleNamespace) -> None:
-    """JSON has the names unchanged."""
+    """JSON files contain the names unchanged."""
     for path in files(written, ".json"):
         content = json.loads(path.read_text())
         if path.name == "run.json":

@@ -1,4 +1,4 @@
-"""Push and pull: the real client against a local server with the API of the hub."""
+"""Tests of push and pull with the real client and a local server."""
 
 import base64
 import hashlib
@@ -28,7 +28,7 @@ FILES = dict[str, bytes]
 
 
 class Hub(BaseHTTPRequestHandler):
-    """Server with the requests of the hub that uploads and downloads use."""
+    """Server for the requests of the hub's uploads and downloads."""
 
     repositories: dict[str, FILES]
     hostile_headers: dict[str, str]
@@ -107,7 +107,7 @@ def saved(features: FeatureSet, tmp_path: Path) -> Path:
 
 
 def test_a_model_comes_back_as_it_was(hub: str, saved: Path, features: FeatureSet) -> None:
-    """A pulled model gives the same bits as the pushed one, and the repository has its card."""
+    """A pulled model is bit-identical, and the repository has a model card."""
     url = push(saved, "me/model", token="secret", endpoint=hub)
     assert url.endswith("0" * 40)
     assert set(Hub.repositories["me/model"]) == {MODEL_NAME, "README.md"}
@@ -126,7 +126,7 @@ def test_phases_are_reported(
 
 
 def test_a_folder_is_a_model_too(saved: Path, tmp_path: Path, features: FeatureSet) -> None:
-    """A folder that contains a model file loads like the file."""
+    """A folder that contains a model file can be loaded like the file."""
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / MODEL_NAME).write_bytes(saved.read_bytes())
@@ -136,7 +136,7 @@ def test_a_folder_is_a_model_too(saved: Path, tmp_path: Path, features: FeatureS
 
 
 def test_the_card_describes_the_model(saved: Path) -> None:
-    """The card has metadata, classes, members, scores and fingerprints."""
+    """The model card has metadata, classes, members, scores and fingerprints."""
     model = load_model(saved)
     card = model_card(model, "me/model")
     assert card.startswith("---\n")
@@ -145,7 +145,7 @@ def test_the_card_describes_the_model(saved: Path) -> None:
 
 
 def test_a_pulled_file_is_downloaded_once(hub: str, saved: Path) -> None:
-    """The same commit is not downloaded again, and is used when the hub is unreachable."""
+    """A downloaded commit is reused, even if the hub is unreachable."""
     Hub.repositories["me/model"] = {MODEL_NAME: saved.read_bytes()}
     first = pull("me/model", endpoint=hub)
     assert pull("me/model", endpoint=hub) == first
@@ -164,7 +164,7 @@ def test_a_pulled_file_is_downloaded_once(hub: str, saved: Path) -> None:
 def test_a_hostile_hub_writes_nothing_outside(
     hub: str, saved: Path, tmp_path: Path, name: str, value: str
 ) -> None:
-    """Headers that become file names elsewhere do not choose where a file is written."""
+    """Headers of the response cannot choose where a file is written."""
     Hub.repositories["me/model"] = {MODEL_NAME: saved.read_bytes()}
     Hub.hostile_headers = {name: value.format(outside=tmp_path / "outside")}
     before = set(tmp_path.rglob("*"))
@@ -178,7 +178,7 @@ def test_a_hostile_hub_writes_nothing_outside(
 
 
 def test_an_endless_file_is_refused(hub: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bytes are counted while they arrive, and nothing is left."""
+    """The download stops at the size limit and leaves no file."""
     monkeypatch.setattr("clipfeat.hub.MAX_MODEL", 2**20)
     Hub.repositories["me/model"] = {MODEL_NAME: bytes(2**20 + 1)}
     with pytest.raises(HubError, match="more bytes than the limit"):
@@ -187,7 +187,7 @@ def test_an_endless_file_is_refused(hub: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_slow_server_is_given_up(hub: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server must send a minimum number of bytes per second."""
+    """A server that sends too few bytes per second is an error."""
     monkeypatch.setattr("clipfeat.hub.PATIENCE", -1.0)
     monkeypatch.setattr("clipfeat.hub.LEAST_RATE", 2**60)
     Hub.repositories["me/model"] = {MODEL_NAME: bytes(2**20)}
@@ -204,14 +204,14 @@ def test_a_missing_model_is_one_error(hub: str, repository: str) -> None:
 
 
 def test_a_pickle_from_the_hub_is_refused(hub: str) -> None:
-    """A downloaded file passes the same checks as any model file."""
+    """A downloaded file is checked like any model file, so a pickle is refused."""
     Hub.repositories["me/model"] = {MODEL_NAME: b"\x80\x04\x95"}
     with pytest.raises(RefusedFileError, match="not a clipfeat model file"):
         pull("me/model", endpoint=hub)
 
 
 def test_random_weights_are_not_pushed(features: FeatureSet, tmp_path: Path) -> None:
-    """A model of an encoder with random weights is not uploaded."""
+    """A model of an encoder with random weights cannot be uploaded."""
     spec = make_spec(untrained=True)
     model = fit(replace(features, specs=(spec,)), "logreg", cv=0)
     path = model.save(tmp_path / "m.clipfeat")
@@ -220,7 +220,7 @@ def test_random_weights_are_not_pushed(features: FeatureSet, tmp_path: Path) -> 
 
 
 def test_an_unreachable_hub_is_one_error(saved: Path) -> None:
-    """The error names the action that failed. An invalid id is a usage error."""
+    """The error names the failed action. An invalid id is a usage error."""
     with pytest.raises(HubError, match="pushing to me/model failed"):
         push(saved, "me/model", token="secret", endpoint="http://127.0.0.1:9")
     with pytest.raises(UsageError, match="user/name"):

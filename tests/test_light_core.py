@@ -1,4 +1,4 @@
-"""Fits and predictions on features work without the libraries for images, plots and tables."""
+"""Tests that features can be fitted and predicted without image, plot and table libraries."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Registry entries of an installed package, in every kind of process."""
+"""Tests of plug-in entries in every kind of process."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ playlist = clipfeat_example:PLAYLISTS
 
 
 def write_wheel(folder: Path, entry_points: str) -> Path:
-    """Write a wheel of the example package; building one would need the network."""
+    """Write a wheel of the example package without building it, which would need the network."""
     info = "clipfeat_example-1.0.dist-info"
     files = {
         PACKAGE.name: PACKAGE.read_text(),
@@ -77,7 +77,7 @@ def clipfeat(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
 
 @pytest.fixture(scope="module")
 def features(clipfeat: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A feature file made by the package's encoder from the package's source."""
+    """Return a feature file made with the plug-in's encoder and image source."""
     folder = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
     lines = []
@@ -101,7 +101,7 @@ def test_entries_are_listed(clipfeat: Callable[..., str]) -> None:
 def test_encoder_and_source_run_on_ray(
     clipfeat: Callable[..., str], features: Path, tmp_path: Path
 ) -> None:
-    """Ray's workers open the package's encoder and give the same rows."""
+    """Ray workers open the plug-in's encoder and give the same rows."""
     pytest.importorskip("ray")
     from clipfeat.store import load
 
@@ -120,7 +120,7 @@ def test_encoder_and_source_run_on_ray(
 def test_classifier_and_metric_run(
     clipfeat: Callable[..., str], features: Path, where: list[str]
 ) -> None:
-    """A benchmark fits the classifier in every kind of process, and ranks by the metric."""
+    """A benchmark fits the plug-in's classifier and ranks by its metric."""
     if "ray" in where:
         pytest.importorskip("ray")
     printed = clipfeat(
@@ -132,7 +132,7 @@ def test_classifier_and_metric_run(
 
 
 def test_a_bad_entry_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An entry that cannot be imported, has a wrong type or a taken name gives a warning."""
+    """An entry that cannot be imported, or has a wrong type or a taken name, causes a warning."""
     with zipfile.ZipFile(
         write_wheel(
             tmp_path,

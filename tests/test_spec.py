@@ -11,7 +11,7 @@ from tests.conftest import make_spec
 
 @pytest.mark.parametrize("name", [field.name for field in fields(EncoderSpec)])
 def test_every_field_is_identity(name: str) -> None:
-    """A change of any field changes the fingerprint, and differences() names the field."""
+    """Changing any field changes the fingerprint, and differences() names this field."""
     spec = make_spec()
     value = getattr(spec, name)
     changed = {str: "other", bool: True, float: 0.5, int: 7, tuple: (9, 9)}[type(value)]
@@ -29,7 +29,7 @@ def test_other_json_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("widths", [(2,), (2, 2), (1, 1, 1), ("a", "b", "c")])
 def test_widths_that_do_not_fit_are_refused(widths: tuple[object, ...]) -> None:
-    """Widths that do not add up to the number of features are refused."""
+    """Widths that do not add up to the number of features are errors."""
     text = make_spec(n_features=3, layer="0/mean,last", widths=widths).to_json()
     with pytest.raises(RefusedFileError, match="not the spec of an encoder"):
         EncoderSpec.from_json(text)
@@ -49,7 +49,7 @@ def test_widths_that_do_not_fit_are_refused(widths: tuple[object, ...]) -> None:
     ],
 )
 def test_options_of_a_file_are_an_allow_list(name: str, options: str, message: str) -> None:
-    """No file can make timm open an address, write a file or build a network of any size."""
+    """Options in a file cannot open addresses, write files or enlarge a network."""
     with pytest.raises(RefusedFileError, match=message):
         EncoderSpec.from_json(make_spec(name, options=options).to_json())
 
@@ -61,6 +61,6 @@ def test_options_of_a_file_are_an_allow_list(name: str, options: str, message: s
     ids=str,
 )  # fmt: skip
 def test_fields_of_other_types_are_refused(changes: dict[str, object]) -> None:
-    """Each field has its type and a limit."""
+    """A field of a wrong type or above its limit is an error."""
     with pytest.raises(RefusedFileError, match=next(iter(changes))):
         EncoderSpec.from_json(make_spec(**changes).to_json())

@@ -1,4 +1,4 @@
-"""Start-up time and public names."""
+"""Tests of the start-up time and of public names."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ def loaded_by(code: str) -> set[str]:
     ids=["import", "encoder options", "help", "command help"],
 )
 def test_nothing_heavy_is_imported(code: str) -> None:
-    """Importing clipfeat and showing a help page load no heavy library."""
+    """Importing clipfeat and showing a help page load no large library."""
     assert not loaded_by(code) & HEAVY
 
 

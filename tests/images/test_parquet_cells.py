@@ -84,7 +84,7 @@ def test_a_replaced_file_is_opened_again(tmp_path: Path) -> None:
 
 
 def test_cells_that_are_not_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is a failure of its row: null structures, null bytes, empty and large cells."""
+    """A null, empty or too large cell is a failure of its row."""
     monkeypatch.setattr(readers, "MAX_BYTES", 3)
     rows = [None, {"bytes": None, "path": "a"}, {"bytes": b"", "path": "b"},
             {"bytes": b"1234", "path": "c"}, {"bytes": b"123", "path": "d"}]  # fmt: skip
@@ -98,7 +98,7 @@ def test_cells_that_are_not_images(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def noisy(path: Path) -> tuple[str, bytearray]:
-    """Write a file of two row groups with checksums, and return its bytes."""
+    """Write a file of two row groups with page checksums, and return its bytes."""
     rng = random.Random(0)
     rows = [{"bytes": rng.randbytes(500), "path": f"{i}.png"} for i in range(20)]
     table = pa.table({"image": pa.array(rows, IMAGE), "label": [i % 2 for i in range(20)]})
@@ -107,7 +107,7 @@ def noisy(path: Path) -> tuple[str, bytearray]:
 
 
 def test_a_damaged_page_costs_its_rows(tmp_path: Path) -> None:
-    """Rows of other pages are read, and reading goes on after the damage."""
+    """Only the rows of a damaged page fail. The following rows are read."""
     file, content = noisy(tmp_path / "a.parquet")
     place = pq.ParquetFile(file).metadata.row_group(0).column(0).data_page_offset
     content[place + 3000] ^= 1
@@ -124,7 +124,7 @@ def test_a_damaged_page_costs_its_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", ["truncated", "text", "empty", "footer"])
 def test_files_that_are_not_parquet_are_errors(case: str, tmp_path: Path) -> None:
-    """The message names the file."""
+    """The error names the file."""
     file, content = noisy(tmp_path / "a.parquet")
     changed = {
         "truncated": content[:-300], "text": b"text" * 10, "empty": b"",
@@ -137,7 +137,7 @@ def test_files_that_are_not_parquet_are_errors(case: str, tmp_path: Path) -> Non
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_no_crash(tmp_path: Path) -> None:
-    """Each row is read, or is a failure."""
+    """If the file shrinks, each row is read or is a failure."""
     file, _ = noisy(tmp_path / "a.parquet")
     records = list(open_source(file))
     assert len(records[0].reader.read()) == 500
@@ -149,7 +149,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_no_crash(tmp_path: Path) -> Non
 def test_claims_beyond_the_size_of_the_file_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A few bytes of compressed nulls or text would give millions of rows or gigabytes."""
+    """A small file that claims millions of rows or gigabytes is refused."""
     rows = 200_000
     nulls = pa.array([None] * rows, IMAGE)
     with pytest.raises(RefusedFileError, match="claims 200000 rows in"):
@@ -164,7 +164,7 @@ def test_claims_beyond_the_size_of_the_file_are_refused(
 def test_an_object_store_that_does_not_answer_ends_the_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Errors of the store are no failures of the rows, unlike damaged pages."""
+    """Errors of the store end the run, and are not failures of rows."""
     _, content = noisy(tmp_path / "a.parquet")
     remote = location("memory://cells/a.parquet")
     remote.write_bytes(bytes(content))

@@ -1,4 +1,4 @@
-"""Tests of Parquet files with the bytes of images: columns, names, labels and shards."""
+"""Tests of Parquet files that contain images: columns, names, labels and shards."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 def images(n: int, names: Sequence[str | None] | None = None) -> pa.Array:
-    """Return a column in the form of Hugging Face."""
+    """Return a column in the format of Hugging Face."""
     paths = names or [f"{i}.jpg" for i in range(n)]
     return pa.array([{"bytes": b"%d" % i, "path": paths[i]} for i in range(n)], IMAGE)
 
@@ -35,7 +35,7 @@ def write(path: Path, columns: Mapping[str, Any], features: Any = None, rows: in
 
 
 def test_the_form_of_hugging_face(tmp_path: Path) -> None:
-    """Names of classes replace numbers, and the bytes are those of the row."""
+    """Class names replace the class numbers, and each row gives the stored bytes."""
     features = {
         "image": {"_type": "Image"},
         "label": {"_type": "ClassLabel", "names": ["real", "fake"]},
@@ -59,13 +59,13 @@ def test_the_form_of_hugging_face(tmp_path: Path) -> None:
     "features", [[], {"label": 3}, {"label": {"_type": "ClassLabel"}}, "[" * 9000]
 )
 def test_odd_metadata_is_ignored(tmp_path: Path, features: Any) -> None:
-    """The metadata of a stranger need not have any form."""
+    """Metadata of any form are accepted, and ignored if they are invalid."""
     spec = write(tmp_path / "a.parquet", {"image": images(2), "label": [0, 1]}, features)
     assert [record.label for record in open_source(spec)] == ["0", "1"]
 
 
 def test_plain_bytes(tmp_path: Path) -> None:
-    """The form of CommunityForensics. The column of names gives the paths."""
+    """A column of plain bytes is read as in CommunityForensics, with paths from a name column."""
     columns = {
         "image_name": ["a.png", "b.png"], "image_data": [b"x", b"y"], "model_name": ["m", "n"],
         "label": [0, 1],
@@ -79,7 +79,7 @@ def test_plain_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("names", [["a.jpg", "a.jpg"], ["a.jpg", None], ["a.jpg", "./a.jpg"]])
 def test_rows_without_unique_names_are_numbered(tmp_path: Path, names: list[str | None]) -> None:
-    """The number counts all row groups of the file."""
+    """Rows are numbered over all row groups of the file."""
     spec = write(tmp_path / "a.parquet", {"image": images(2, names), "label": [0, 1]}, rows=1)
     source = open_source(spec)
     assert [(r.path, r.reader.read()) for r in source] == [
@@ -96,7 +96,7 @@ def test_rows_without_unique_names_are_numbered(tmp_path: Path, names: list[str 
     ids=str,
 )  # fmt: skip
 def test_every_type_of_bytes(tmp_path: Path, kind: pa.DataType) -> None:
-    """Bytes may be stored in several ways."""
+    """Every Parquet type that can store bytes is read."""
     spec = write(
         tmp_path / "a.parquet", {"img": pa.array([b"x", None, b"x"]).cast(kind), "y": [0, 1, 0]}
     )
@@ -105,7 +105,7 @@ def test_every_type_of_bytes(tmp_path: Path, kind: pa.DataType) -> None:
 
 
 def test_the_column_of_images_is_chosen(tmp_path: Path) -> None:
-    """A usual name is preferred, and an option names another column."""
+    """A usual column name is preferred, and an option selects another column."""
     mask = pa.array([{"bytes": b"m", "path": "m.png"}], IMAGE)
     spec = write(tmp_path / "a.parquet", {"mask": mask, "image": images(1), "label": [0]})
     assert [r.reader.read() for r in open_source(spec)] == [b"0"]
@@ -120,7 +120,7 @@ def test_the_column_of_images_is_chosen(tmp_path: Path) -> None:
 
 
 def test_the_column_of_names_is_chosen(tmp_path: Path) -> None:
-    """A given column of text gives the names of the images, and a missing one is an error."""
+    """A given text column gives the image names. A missing one is an error."""
     spec = write(tmp_path / "a.parquet", {"image": images(1), "key": ["k.png"], "label": [0]})
     (record,) = open_source(spec, columns=TableColumns(path="key"))
     assert (record.path, record.reader.read()) == ("a.parquet/k.png", b"0")
@@ -129,7 +129,7 @@ def test_the_column_of_names_is_chosen(tmp_path: Path) -> None:
 
 
 def test_a_table_of_paths_never_prints_bytes(tmp_path: Path) -> None:
-    """Columns of bytes are no text, also in a table of labels."""
+    """Columns of bytes are not used as text, even in a table of labels."""
     spec = write(tmp_path / "a.parquet", {"hash": [b"\xff" * 99], "thumb": [b"t"], "label": [0]})
     with pytest.raises(
         UnknownNameError, match=r"no column of paths .*\(columns: label, hash, thumb\)"
@@ -144,7 +144,7 @@ def test_a_table_of_paths_never_prints_bytes(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_shards(tmp_path: Path) -> None:
-    """As a repository of the hub: the split comes from names, and other files are counted."""
+    """File names give the split, as in a repository of the hub. Other files are counted."""
     folder = tmp_path / "repository"
     for name in ("data/train-00000-of-00002", "data/train-00001-of-00002",
                  "data/test-00000-of-00001", "plain/validation/0000"):  # fmt: skip
@@ -168,7 +168,7 @@ def test_a_folder_of_shards(tmp_path: Path) -> None:
 
 
 def test_image_files_beside_images_in_parquet_files_are_an_error(tmp_path: Path) -> None:
-    """The images of a class folder are not skipped because of a file of thumbnails."""
+    """A folder with both kinds is an error, so no image is silently skipped."""
     write(tmp_path / "thumbs.parquet", {"image": images(2), "label": [0, 1]})
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "1.png").write_bytes(b"x")
@@ -178,7 +178,7 @@ def test_image_files_beside_images_in_parquet_files_are_an_error(tmp_path: Path)
 
 
 def test_labels_from_a_table_replace_those_of_the_file(tmp_path: Path) -> None:
-    """Images are named by their file names."""
+    """The table can refer to images by their file names."""
     spec = write(tmp_path / "a.parquet", {"image": images(2), "label": [0, 1]})
     (tmp_path / "t.csv").write_text("id,label\n1,cat\n")
     source = open_source(spec, labels=tmp_path / "t.csv")
@@ -186,7 +186,7 @@ def test_labels_from_a_table_replace_those_of_the_file(tmp_path: Path) -> None:
 
 
 def test_labels_and_groups_are_columns(tmp_path: Path) -> None:
-    """Usual and given names work as in a table, and a missing one is an error."""
+    """Columns are found by usual or given names. A missing one is an error."""
     spec = write(tmp_path / "a.parquet", {"image": images(1), "kind": ["cat"], "site": ["x"]})
     with pytest.warns(ClipfeatWarning, match="its images are unlabelled"):
         open_source(spec)
@@ -197,7 +197,7 @@ def test_labels_and_groups_are_columns(tmp_path: Path) -> None:
 
 
 def test_shards_without_images_are_errors(tmp_path: Path) -> None:
-    """A pattern must match files with images."""
+    """A pattern that matches files without images is an error."""
     write(tmp_path / "a-0.parquet", {"image": images(1), "label": [0]})
     write(tmp_path / "a-1.parquet", {"path": ["x"], "label": [0]})
     with pytest.raises(RefusedFileError, match=r"a-1.parquet has no column with the bytes"):
@@ -211,7 +211,7 @@ def test_shards_without_images_are_errors(tmp_path: Path) -> None:
 
 
 def test_a_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
-    """A clone of a repository without its large files has pointers instead."""
+    """For a Git LFS pointer, the error says that the large file is missing."""
     for name in ("a-0", "b"):
         (tmp_path / f"{name}.parquet").write_text("version https://git-lfs.github.com/spec/v1\n")
     for name in ("a-*", "b"):
@@ -220,7 +220,7 @@ def test_a_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
 
 
 def test_whole_numbers_stay_whole(tmp_path: Path) -> None:
-    """Missing values do not turn numbers into fractions, and the index of pandas is no column."""
+    """Missing values do not turn integers into fractions. The pandas index is not a column."""
     table = pd.DataFrame(
         {"image": [b"x", b"y"], "label": [1, None], "seed": [7, None]}, index=["a", "b"]
     )

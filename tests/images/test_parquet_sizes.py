@@ -1,4 +1,4 @@
-"""Parquet tables that unpack to gigabytes are refused before they are unpacked."""
+"""Tests that Parquet tables that unpack to gigabytes are refused before unpacking."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_a_small_file_of_a_large_table(column: pa.Array, message: str, tmp_path:
 def test_a_small_file_of_images_with_one_long_text(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Texts and names of images are checked before a batch of rows is read."""
+    """A very long text or name is refused before a batch of rows is read."""
     monkeypatch.setattr("clipfeat.images.parquet_sizes.MAX_UNPACKED", 2**20)
     texts, images = repeated("x" * 2**14, 300), pa.array([b"bytes"] * 300)
     paths = texts if name == "image" else pa.nulls(300, pa.string())
@@ -46,7 +46,7 @@ def test_a_small_file_of_images_with_one_long_text(
 
 
 def test_a_small_file_of_large_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Images that unpack to far more than their size are refused before one is read."""
+    """Images that unpack to far more than the file's size are refused."""
     monkeypatch.setattr("clipfeat.images.parquet_sizes.MAX_UNPACKED", 2**20)
     table = pa.table({"image": pa.array([bytes(2**21)])})
     pq.write_table(table, tmp_path / "x.parquet", compression="zstd", use_dictionary=False)
@@ -55,7 +55,7 @@ def test_a_small_file_of_large_images(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_file_of_many_columns_is_refused(tmp_path: Path) -> None:
-    """Every column takes time in each row group."""
+    """Too many columns are refused, because each takes time in each row group."""
     table = pa.table({"image": pa.array([b"x"])} | {f"c{i}": pa.array([1]) for i in range(2_000)})
     pq.write_table(table, tmp_path / "x.parquet")
     with pytest.raises(RefusedFileError, match="it has 2001 columns, more than 2000"):
@@ -63,7 +63,7 @@ def test_a_file_of_many_columns_is_refused(tmp_path: Path) -> None:
 
 
 def test_nested_columns_of_a_table_are_not_read(tmp_path: Path) -> None:
-    """Their texts cannot be counted without unpacking them."""
+    """Nested columns are ignored, because measuring their texts would unpack them."""
     inner = repeated("x" * 2**20, 300)
     offsets = pa.array(range(301), pa.int32())
     meta = pa.StructArray.from_arrays([inner], ["text"])

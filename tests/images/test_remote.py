@@ -61,7 +61,7 @@ def make_folder(folder: Path) -> None:
 
 @pytest.fixture(params=["memory", "s3"])
 def remote_folder(request: pytest.FixtureRequest, local_folder: Path) -> str:
-    """Copy the files to an object store."""
+    """Copy the local files to an object store."""
     root = "memory:/" if request.param == "memory" else request.getfixturevalue("s3")
     url = f"{root}/{uuid.uuid4().hex}"
     of: Any = location(url)
@@ -75,7 +75,7 @@ def remote_folder(request: pytest.FixtureRequest, local_folder: Path) -> str:
      "rows/t*.parquet", "rows/test.parquet"],
 )  # fmt: skip
 def test_a_source_lists_the_same(remote_folder: str, local_folder: Path, name: str) -> None:
-    """Every kind of source has the paths, labels and bytes of its local copy."""
+    """Every kind of source has the same paths, labels and bytes as its local copy."""
     remote, local = open_source(f"{remote_folder}/{name}"), open_source(local_folder / name)
     assert [(r.path, r.label, r.reader.read()) for r in remote] == [
         (r.path, r.label, r.reader.read()) for r in local
@@ -85,7 +85,7 @@ def test_a_source_lists_the_same(remote_folder: str, local_folder: Path, name: s
 def test_embedding_from_and_to_an_object_store(
     remote_folder: str, local_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows, labels and failures equal a local run's, and unchanged objects are not read again."""
+    """Results equal a local run's, and unchanged objects are not read again."""
     embed(
         local_folder / "images",
         tmp_path / "out.h5",
@@ -130,7 +130,7 @@ def test_embedding_from_and_to_an_object_store(
 
 
 def test_a_table_names_objects(remote_folder: str, local_folder: Path, tmp_path: Path) -> None:
-    """A local table lists images on an object store."""
+    """A local table can list images on an object store."""
     table = tmp_path / "table.csv"
     table.write_text(
         f"url,label\n{remote_folder}/images/cat/1.png,cat\n{remote_folder}/images/none.png,cat\n"
@@ -146,7 +146,7 @@ def test_a_table_names_objects(remote_folder: str, local_folder: Path, tmp_path:
 
 
 def test_objects_that_are_not_images(remote_folder: str) -> None:
-    """Empty, truncated and oversized objects are errors of these objects."""
+    """Empty, truncated and oversized objects are failures of single images."""
     of: Any = location(f"{remote_folder}/empty.png")
     of.write_bytes(b"")
     with pytest.raises(ReadError, match="the file is empty"):
@@ -162,7 +162,7 @@ def test_objects_that_are_not_images(remote_folder: str) -> None:
 def test_a_store_that_does_not_answer_ends_the_run(
     remote_folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No failure is recorded, and the next run continues."""
+    """No image is recorded as failed, and the next run continues."""
     out = f"{remote_folder}/out.h5"
 
     def unreachable(*_: object, **__: object) -> bytes:
@@ -188,7 +188,7 @@ def test_a_store_that_does_not_answer_ends_the_run(
 
 
 def test_remote_videos_are_refused(remote_folder: str) -> None:
-    """A video on an object store is refused, and the message says to download it."""
+    """A video on an object store is an error that says to download it."""
     of: Any = location(f"{remote_folder}/clips/a.mp4")
     of.write_bytes(b"x")
     with pytest.raises(UsageError, match=r"Download .*clips/a.mp4"):

@@ -1,4 +1,4 @@
-"""Files that are not images: every file of a source is listed or counted."""
+"""Tests that every file of a source is listed as an image or counted."""
 
 import io
 import os
@@ -25,7 +25,7 @@ OTHER = ["notes.txt", "labels.csv", "README", "x.psd"]
 
 
 def test_every_file_of_a_folder_is_accounted_for(tmp_path: Path) -> None:
-    """Images are recognised by content if the suffix is unknown, and other files are counted."""
+    """Images with unknown suffixes are recognised by content. Other files are counted."""
     for name in NAMED:
         (tmp_path / name).write_bytes(png())
     for name in [*HIDDEN, *OTHER]:
@@ -39,7 +39,7 @@ def test_every_file_of_a_folder_is_accounted_for(tmp_path: Path) -> None:
 
 
 def test_tars_skip_what_folders_skip(tmp_path: Path) -> None:
-    """AppleDouble members and ``__MACOSX`` are no images and no labels, in tars as in folders."""
+    """AppleDouble files and ``__MACOSX`` give no images and no labels, in tars as in folders."""
     members = {"./._1.png": b"x", "./1.png": png(), "./._1.cls": b"bad", "./1.cls": b"real",
                "__MACOSX/._1.png": b"x", "2": png(), "3.txt": b"a cat"}  # fmt: skip
     with tarfile.open(tmp_path / "mac.tar", "w") as tar:
@@ -56,7 +56,7 @@ def test_tars_skip_what_folders_skip(tmp_path: Path) -> None:
 
 
 def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
-    """A linked class is listed, and a link to a folder above it ends the descent."""
+    """A linked folder is listed. A link to a parent folder is not followed."""
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "1.png").write_bytes(png())
     root = tmp_path / "images"
@@ -71,7 +71,7 @@ def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_listed_once(tmp_path: Path) -> None:
-    """Folders that link to one another have few paths. The path without a link is kept."""
+    """A folder with several paths is listed once, under its path without links."""
     root = tmp_path / "images"
     names = [f"d{i}" for i in range(12)]
     for name in names:
@@ -101,7 +101,7 @@ def test_a_folder_under_two_classes_is_counted(tmp_path: Path) -> None:
 def test_an_unlistable_folder_is_a_storage_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A subfolder that cannot be listed ends the run. It is not an empty folder."""
+    """A subfolder that cannot be listed ends the run, unlike an empty folder."""
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.png").write_bytes(png())
@@ -120,7 +120,7 @@ def test_an_unlistable_folder_is_a_storage_error(
 def test_formats_without_their_plug_in_name_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the extra, files of its formats are counted, and the message installs it."""
+    """Files of these formats are counted, and a note gives the pip command."""
     monkeypatch.setattr("clipfeat.images.skipping.image_suffixes", lambda: formats.SUFFIXES)
     (tmp_path / "1.HEIC").write_bytes(b"x")
     (tmp_path / "2").write_bytes(b"\xff\x0a" + bytes(40))

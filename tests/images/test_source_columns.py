@@ -1,4 +1,4 @@
-"""Columns of a source with reserved names, and columns of labels and groups."""
+"""Tests of source columns with reserved names, and of columns for labels and groups."""
 
 import json
 from collections.abc import Callable
@@ -46,7 +46,7 @@ SOURCES: list[Callable[[Path], ImageSource]] = [as_csv, as_labels, as_tar]
 
 @pytest.mark.parametrize("open_it", SOURCES)
 def test_reserved_names_are_changed(open_it: Callable[[Path], ImageSource], tmp_path: Path) -> None:
-    """Every reserved name gets an underscore, and the column of labels keeps its name."""
+    """A reserved column name gets an underscore. The label column keeps its name."""
     assert set(NAMES) == set(OWN_COLUMNS)
     with pytest.warns(ClipfeatWarning, match="face as face_, file as file_, time as time_"):
         source = open_it(tmp_path)
@@ -58,7 +58,7 @@ def test_reserved_names_are_changed(open_it: Callable[[Path], ImageSource], tmp_
 
 
 def test_columns_named_like_fields(tmp_path: Path) -> None:
-    """A column named label, path or group that has another role stays available."""
+    """A column named label, path or group can be used, even if it has another role."""
     (tmp_path / "t.csv").write_text("img,is_fake,site,label,group,path\na.png,1,x,cat,g,p\n")
     columns = TableColumns(label="is_fake", group="site", path="img")
     with pytest.warns(ClipfeatWarning, match="group as group_, label as label_, path as path_"):
@@ -70,7 +70,7 @@ def test_columns_named_like_fields(tmp_path: Path) -> None:
 
 
 def test_roles_of_columns_that_folders_give(tmp_path: Path) -> None:
-    """Groups come from any column of a source, and unknown columns are errors."""
+    """Any column of a source can give the groups. Unknown columns are errors."""
     spec = make(tmp_path / "d", "gan/real/1.png", "gan/fake/2.png", "sd/fake/3.png")
     source = open_source(spec, columns=TableColumns(group="Generator"))
     assert [record.group for record in source] == ["gan", "gan", "sd"]
@@ -90,7 +90,7 @@ LONG = {"caption": "\u00e9" * 35_000, "": "unnamed"}
 def test_long_texts(
     open_it: Callable[[Path], ImageSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Values of further columns are shortened and counted, so that the feature file is readable."""
+    """Long values of further columns are shortened and counted, so the file can be read."""
     monkeypatch.setattr("tests.images.test_source_columns.VALUES", LONG)
     with pytest.warns(ClipfeatWarning, match="are shortened: 2 in column 'caption'"):
         source = open_it(tmp_path)
@@ -115,7 +115,7 @@ def test_long_texts(
     ids=["name", "columns", "group"],
 )
 def test_tables_beyond_the_limits(tmp_path: Path, header: str, cells: str, message: str) -> None:
-    """A feature file could not store them, so they are refused before images are encoded."""
+    """Tables that a feature file could not store are refused before encoding."""
     images = make(tmp_path / "d", "a.png")
     (tmp_path / "t.csv").write_text(f"id,label,{header}\na,1,{cells}\n")
     for arguments in ((tmp_path / "t.csv", None), (images, tmp_path / "t.csv")):
@@ -124,7 +124,7 @@ def test_tables_beyond_the_limits(tmp_path: Path, header: str, cells: str, messa
 
 
 def test_usual_names_in_side_cars(tmp_path: Path) -> None:
-    """A side-car may write the label in capitals or under another usual name, as a table may."""
+    """Side-car files may write the label's name in capitals or use another usual name."""
     for name, labels in (("Label", "01"), ("is_fake", "01"), ("other", ["", ""])):
         members = {}
         for i, stem in enumerate("ab"):

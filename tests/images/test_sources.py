@@ -1,4 +1,4 @@
-"""Tests of image sources: the common contract, and the labels of each kind."""
+"""Tests of image sources: the contract of all sources, and the labels of each kind."""
 
 import io
 import json
@@ -97,7 +97,7 @@ def as_image(folder: Path) -> str:
 
 
 def as_video(folder: Path) -> str:
-    """Make a file with a video's suffix. Listing decodes nothing, so any bytes will do."""
+    """Make a file with a video's suffix. Its content does not matter for listing."""
     return str(Path(as_image(folder)).rename(folder.parent / "a.mp4"))
 
 
@@ -126,7 +126,7 @@ MAKERS: dict[str, Callable[[Path], str | list[str]]] = {
 
 @pytest.mark.parametrize("kind", SOURCES)
 def test_contract(kind: str, image_folder: Path) -> None:
-    """Paths are unique and in a stable order, and records pickle and read the images."""
+    """Paths are unique and in a stable order. Records can be pickled and read their images."""
     known = {decode(path.read_bytes()).pixels.tobytes() for path in image_folder.rglob("*.png")}
     spec = MAKERS[kind](image_folder)
     source = open_source(spec)
@@ -148,7 +148,7 @@ def make(root: Path, *names: str) -> str:
 
 
 def test_folders_are_classes(tmp_path: Path) -> None:
-    """The first folder is the class, images outside folders have none, other files are ignored."""
+    """The first folder is the class. Images outside folders have no class."""
     spec = make(tmp_path, "cat/1.jpg", "cat/deep/2.PNG", "dog/1.webp", "3.jpg", "cat/notes.txt",
                 ".hidden/4.jpg", "dog/.5.jpg")  # fmt: skip
     labels = {record.path: record.label for record in open_source(spec)}
@@ -159,7 +159,7 @@ def test_folders_are_classes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pair", [("real", "fake"), ("0_real", "1_fake"), ("nature", "ai")])
 def test_detection_layouts_are_understood(tmp_path: Path, pair: tuple[str, str]) -> None:
-    """Folders of real and fake images give the classes, and folders above give the generator."""
+    """Folders of real and fake images give the classes. The folders above give generators."""
     real, fake = pair
     spec = make(tmp_path, f"sd14/train/{real}/1.png", f"sd14/train/{fake}/1.png",
                 f"biggan/val/{fake}/x/2.png")  # fmt: skip
@@ -169,13 +169,13 @@ def test_detection_layouts_are_understood(tmp_path: Path, pair: tuple[str, str])
 
 
 def test_a_class_named_nature_is_left_alone(tmp_path: Path) -> None:
-    """One folder of a pair is an ordinary class."""
+    """A folder that occurs without its counterpart is an ordinary class."""
     spec = make(tmp_path, "nature/1.jpg", "city/1.jpg")
     assert {record.label for record in open_source(spec)} == {"nature", "city"}
 
 
 def test_json_wins_over_cls(tmp_path: Path) -> None:
-    """The label in a JSON file replaces a class number, and other plain values become columns."""
+    """A label in a JSON file replaces the class number. Other simple values become columns."""
     about = {"label": "real", "group": "deer", "generator": None, "seed": 3}
     members = {"a.jpg": b"x", "a.cls": b"0", "a.json": json.dumps(about).encode(), "b.jpg": b"y"}
     tar = write_tar(tmp_path / "x.tar", members)
@@ -185,7 +185,7 @@ def test_json_wins_over_cls(tmp_path: Path) -> None:
 
 
 def test_labels_from_a_table(tmp_path: Path) -> None:
-    """A table names images by path, file name or stem, and its numbers stay as written."""
+    """A table can use paths, file names or stems. Its numbers are kept as text."""
     spec = make(tmp_path / "images", "a/1.png", "a/2.png", "b/3.png", "b/4.png")
     table = tmp_path / "labels.csv"
     table.write_text("id,target,site\na/1.png,01,x\n2.png,02,y\n3,01,z\n")
@@ -198,7 +198,7 @@ def test_labels_from_a_table(tmp_path: Path) -> None:
 
 
 def test_parquet_is_a_table(image_folder: Path) -> None:
-    """A Parquet table gives the same list as a CSV table."""
+    """A Parquet table gives the same records as a CSV table."""
     spec = as_table(image_folder)
     pd.read_csv(spec).to_parquet(image_folder / "table.parquet")
     parquet = open_source(str(image_folder / "table.parquet"))
@@ -206,14 +206,14 @@ def test_parquet_is_a_table(image_folder: Path) -> None:
 
 
 def test_several_sources_are_one(image_folder: Path) -> None:
-    """Paths are relative to the common folder, so they stay unique."""
+    """Paths are relative to the common parent folder, so they are unique."""
     both = open_source([str(image_folder / "real"), str(image_folder / "fake")])
     assert both.root == str(image_folder)
     assert {record.path.split("/")[0] for record in both} == {"real", "fake"}
 
 
 def test_an_absolute_file_beside_a_folder_is_read(image_folder: Path) -> None:
-    """An absolute path of a file outside the working folder stays absolute."""
+    """The absolute path of a file outside the current directory stays absolute."""
     file = min((image_folder / "fake").iterdir())
     first, *others = open_source([str(file), str(image_folder / "real")])
     assert first.path == str(file)
@@ -234,20 +234,20 @@ def test_an_absolute_file_beside_a_folder_is_read(image_folder: Path) -> None:
 def test_bad_sources_are_errors(
     tmp_path: Path, prepare: Callable[[Path], object], error: type[ClipfeatError], message: str
 ) -> None:
-    """Missing, empty and broken sources are errors that name the source."""
+    """Missing, empty and damaged sources are errors that name the source."""
     with pytest.raises(error, match=message):
         open_source(str(prepare(tmp_path)))
 
 
 def test_a_missing_column_is_named(image_folder: Path) -> None:
-    """The error for a missing column suggests an existing one."""
+    """The error for a missing column suggests the nearest existing one."""
     spec = as_table(image_folder)
     with pytest.raises(UnknownNameError, match=r"unknown label column .*did you mean label"):
         open_source(spec, columns=TableColumns(label="labl"))
 
 
 def test_only_whole_regular_files_are_read(tmp_path: Path) -> None:
-    """FIFOs, folders, and empty and missing files are errors."""
+    """FIFOs, folders, empty files and missing files are errors."""
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "folder.jpg").mkdir()
@@ -267,7 +267,10 @@ def test_shards_of_one_name_in_two_folders(tmp_path: Path) -> None:
 
 
 def test_patterns_of_shards_expand_as_in_a_shell(tmp_path: Path) -> None:
-    """Zero padding is kept, lists expand, and an existing file with braces is one shard."""
+    """Patterns expand as in a shell, with zero padding and lists.
+
+    An existing file with braces in its name is one shard.
+    """
     for name in ("x-09", "x-10", "train", "val", "y{1..2}", "z{"):
         write_tar(tmp_path / f"{name}.tar", {"a.jpg": b"x"})
     patterns = {
@@ -280,7 +283,7 @@ def test_patterns_of_shards_expand_as_in_a_shell(tmp_path: Path) -> None:
 
 
 def test_unreadable_sidecar_files_are_reported(tmp_path: Path) -> None:
-    """Captions are not classes, and an unreadable sidecar file leaves its sample unlabelled."""
+    """Captions are not classes. A sample with an unreadable side-car is unlabelled."""
     members = {"a.jpg": b"x", "a.txt": b"a photo of a cat", "b.jpg": b"y", "b.json": b"[1]",
                "README.txt": "Grüße".encode("latin-1"), "c.jpg": b"z", "c.json": b"{",
                "d.jpg": b"u", "d.cls": "Grün".encode("latin-1"), "e.cls": b"1"}  # fmt: skip
@@ -299,7 +302,7 @@ def test_one_path_with_two_labels_is_an_error(tmp_path: Path) -> None:
 
 
 def test_one_image_with_two_rows(tmp_path: Path) -> None:
-    """Rows for one image must agree in the group, and other columns of the first row are kept."""
+    """Repeated rows of an image must agree in the group. The first row gives the other columns."""
     table = tmp_path / "t.csv"
     table.write_text("path,label,group,site\na.png,cat,x,1\nb.png,cat,x,1\na.png,cat,x,2\n,cat,,\n")
     with pytest.warns(ClipfeatWarning, match=r"different values \(columns: site\)"):
@@ -330,7 +333,7 @@ def test_one_image_with_two_rows(tmp_path: Path) -> None:
 def test_repeated_members_of_a_tar(
     tmp_path: Path, first: tuple[str, bytes], again: tuple[str, bytes], error: str
 ) -> None:
-    """Members that occur twice must be equal, and so must the labels of one image."""
+    """Repeated members and repeated labels of one image must be equal."""
     members = [first, ("a.png", b"x"), again] if "png" not in first[0] else [first, again]
     tar = str(write_tar(tmp_path / "x.tar", members))
     if error:
@@ -351,14 +354,14 @@ def test_repeated_members_of_a_tar(
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_usual_tables_are_recognised(tmp_path: Path, text: str, encoding: str) -> None:
-    """Names of columns, separators, encodings and spellings of 0 and 1 do not matter."""
+    """Any usual column names, separators, encodings and spellings of 0 and 1 work."""
     (tmp_path / "t.csv").write_text(text, encoding=encoding)
     source = open_source(str(tmp_path / "t.csv"))
     assert [(r.path, r.label) for r in source] == [("images/a.png", "1"), ("images/b.png", "0")]
 
 
 def test_missing_values_of_a_table(tmp_path: Path) -> None:
-    """NaN, None and blank text are no label and no group, in CSV and in Parquet."""
+    """NaN, None and blank text mean no label and no group, in CSV and in Parquet."""
     rows = pd.DataFrame(
         {"path": list("abcd"), "label": [1.0, None, 0.0, None], "group": [None] * 4}
     )
@@ -372,7 +375,7 @@ def test_missing_values_of_a_table(tmp_path: Path) -> None:
 
 
 def test_an_unknown_label_column_is_named(tmp_path: Path) -> None:
-    """A table of labels needs a label column, and a source warns that it has none."""
+    """--labels needs a label column. A source table without one causes a warning."""
     folder = make(tmp_path / "images", "cat/a.png")
     (tmp_path / "t.csv").write_text("id,species\na,cat\n")
     with pytest.raises(UnknownNameError, match=r"\(columns: id, species\). Pass .* --label-col"):
@@ -382,14 +385,14 @@ def test_an_unknown_label_column_is_named(tmp_path: Path) -> None:
 
 
 def test_a_group_column_keeps_its_name(tmp_path: Path) -> None:
-    """The column that gives the groups is also a column under its own name."""
+    """The column that gives the groups is kept as a column."""
     (tmp_path / "t.csv").write_text("path,label,generator\na.png,cat,sdxl\n")
     (record,) = open_source(str(tmp_path / "t.csv"), columns=TableColumns(group="generator"))
     assert (record.group, record.columns) == ("sdxl", (("generator", "sdxl"),))
 
 
 def test_tables_are_read_as_they_are_written(tmp_path: Path) -> None:
-    """Rows wider than the header are refused, and whole numbers of a Parquet file stay whole."""
+    """Rows wider than the header are refused. Integers in Parquet files stay integers."""
     (tmp_path / "t.csv").write_text("path,label\na.png,cat,\nb.png,dog,\n")
     with pytest.raises(RefusedFileError, match="more fields than its header"):
         open_source(str(tmp_path / "t.csv"))
@@ -399,7 +402,7 @@ def test_tables_are_read_as_they_are_written(tmp_path: Path) -> None:
 
 
 def test_names_that_are_not_text_are_escaped(tmp_path: Path) -> None:
-    """A file name that is not UTF-8 has an escaped path, and its file is read."""
+    """A file name that is not UTF-8 is escaped in the path, and the file is read."""
     (tmp_path / os.fsdecode(b"b\xff.png")).write_bytes(b"x")
     (record,) = open_source(str(tmp_path))
     assert record.path == "b\\xff.png"
@@ -429,7 +432,7 @@ greedy = SourceKind(lambda spec: True, open_album)
 
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put a package with two entry points on the path, as an installer does."""
+    """Put a package with two entry points on the path, like an installer."""
     folder = tmp_path / "site"
     info = folder / "albums-1.0.dist-info"
     info.mkdir(parents=True)
@@ -446,7 +449,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("plugin")
 def test_plugin_sources_follow_the_built_in_ones(image_folder: Path, tmp_path: Path) -> None:
-    """A source of an installed package is opened unless a built-in kind claims the path."""
+    """A plug-in opens the paths that no built-in source accepts."""
     assert list(source_kinds()) == [*SOURCES, "album", "greedy"]
     make(tmp_path, "a.jpg")
     (tmp_path / "x.album").write_text("a.jpg")
@@ -464,7 +467,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_tables_of_other_programs(tmp_path: Path) -> None:
-    """Old line ends, bars, spaces around paths and an index of pandas are read."""
+    """Old line ends, bars, spaces around paths and a pandas index are accepted."""
     make(tmp_path, "i/a.png", "i/ b.png")
     for text in (
         "path,label\ri/a.png,0\ri/ b.png,1\r",
@@ -483,7 +486,7 @@ def test_tables_of_other_programs(tmp_path: Path) -> None:
 
 
 def test_labels_with_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Full paths, and paths from the table's folder or the working folder, name the images."""
+    """Label tables may use absolute paths, or be relative to their folder or the current one."""
     images = make(tmp_path / "data" / "train", "a.png", "b.png")
     table = tmp_path / "data" / "l.csv"
     monkeypatch.chdir(tmp_path)

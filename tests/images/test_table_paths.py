@@ -1,4 +1,4 @@
-"""Files and addresses that a table may name."""
+"""Tests of which files and addresses a table may name."""
 
 import io
 import os
@@ -16,7 +16,7 @@ from clipfeat.system.locations import location
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stranger's folder, beside private files, with the working folder elsewhere."""
+    """Make a stranger's folder beside private files. The current directory is elsewhere."""
     for name in ("data/in/a.png", "data/b.png", "private/c.png", "home/d.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def read(folder: Path, *paths: str, **options: Any) -> list[bytes]:
-    """Write a table of paths, and read its images. ``%`` stands for the outer folder."""
+    """Write a table of paths, and read its images. ``%`` in a path is the outer folder."""
     text = "\n".join(["path", *(path.replace("%", str(folder)) for path in paths)])
     (folder / "data" / "t.csv").write_text(text)
     return [r.reader.read() for r in open_source(str(folder / "data" / "t.csv"), **options)]
@@ -41,7 +41,7 @@ def read(folder: Path, *paths: str, **options: Any) -> list[bytes]:
      "file://%/data/b.png", "%/linked/b.png"],
 )  # fmt: skip
 def test_files_in_the_folder_of_the_table_or_in_the_working_folder(folder: Path, path: str) -> None:
-    """Absolute paths, links and ``..`` are allowed if the file itself is in one of the folders."""
+    """Any path to a file in these folders is allowed, with links and ``..``."""
     assert len(read(folder, path)) == 1
 
 
@@ -88,7 +88,7 @@ def test_other_files_are_refused_until_their_folder_is_given(
 def test_addresses_need_a_flag(
     folder: Path, address: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No request is made without the flag, and with it only for the allowed protocols."""
+    """Without the flag, no request is made. With it, only known protocols are allowed."""
 
     def refuse(*_: object) -> None:
         raise AssertionError("a request was made")
@@ -106,7 +106,7 @@ def test_addresses_need_a_flag(
 
 
 def test_a_remote_table_reaches_only_below_its_folder() -> None:
-    """Objects below its folder need no flag, in whatever form they are written."""
+    """Objects below the table's folder need no flag, in any spelling of the address."""
     base: Any = location("memory://table/paths")
     of = base.fs
     for name in ("paths/in/a.png", "paths/b.png", "other/c.png"):
@@ -129,7 +129,7 @@ def test_a_remote_table_reaches_only_below_its_folder() -> None:
 
 
 def test_paths_that_no_system_accepts_are_failures_of_single_images(folder: Path) -> None:
-    """A null byte, or a name that is too long, does not end the listing."""
+    """A null byte or an overlong name does not end the listing."""
     long = "x" * 5000
     paths = ["b.png", "a\0.png", "a\0/b.png", f"{long}.png", f"{long}/a.png"]
     (folder / "data" / "t.csv").write_text("\n".join(["path", *paths]))
@@ -137,7 +137,7 @@ def test_paths_that_no_system_accepts_are_failures_of_single_images(folder: Path
 
 
 def test_many_paths_are_checked_quickly(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each folder is resolved once."""
+    """Each folder is resolved only once."""
     calls: list[str] = []
     original = os.path.realpath
     monkeypatch.setattr("os.path.realpath", lambda path, **_: calls.append(path) or original(path))

@@ -1,4 +1,4 @@
-"""Tar files and their values from a stranger."""
+"""Tests of hostile tar files and their values."""
 
 import io
 import json
@@ -56,7 +56,7 @@ MEMBERS = [("a.png", b"data"), ("a.cls", b"cat"), ("b.png", b"more"), ("b.cls", 
 
 
 def tar_with(path: Path, bad: bytes, place: int) -> Path:
-    """Write a tar file of four good members, with a bad one before the member at `place`."""
+    """Write a tar file of four good members, with a bad member inserted at `place`."""
     good = [header(name, len(data)) + padded(data) for name, data in MEMBERS]
     path.write_bytes(b"".join(good[:place]) + bad + b"".join(good[place:]) + bytes(2 * BLOCK))
     return path
@@ -65,7 +65,7 @@ def tar_with(path: Path, bad: bytes, place: int) -> Path:
 @pytest.mark.parametrize("place", [0, 2, 4])
 @pytest.mark.parametrize("case", DAMAGED)
 def test_a_bad_member_is_one_failure(case: str, place: int, tmp_path: Path) -> None:
-    """The members before and after it are read, with their labels."""
+    """All other members are read, with their labels."""
     file = tar_with(tmp_path / "x.tar", DAMAGED[case], place)
     with pytest.warns(ClipfeatWarning, match="x.tar has 1 damaged header"):
         records = {record.path: record for record in open_source(str(file))}
@@ -79,7 +79,7 @@ def test_a_bad_member_is_one_failure(case: str, place: int, tmp_path: Path) -> N
 @pytest.mark.parametrize("place", [0, 2])
 @pytest.mark.parametrize("case", UNNAMED)
 def test_a_member_without_a_name_is_counted(case: str, place: int, tmp_path: Path) -> None:
-    """`tarfile` loses the members after it, without an error."""
+    """A nameless member is counted, and the members after it are read."""
     file = tar_with(tmp_path / "x.tar", UNNAMED[case], place)
     with pytest.warns(ClipfeatWarning, match=r"x.tar has 1 damaged header. The first is at byte"):
         source = open_source(str(file))
@@ -97,7 +97,7 @@ def test_other_members_with_a_damaged_header_are_counted(name: str, tmp_path: Pa
 
 
 def test_a_damaged_sidecar_is_reported(tmp_path: Path) -> None:
-    """Its image has no label."""
+    """The image of a damaged side-car file has no label, and a note reports it."""
     file = tar_with(tmp_path / "x.tar", header("c.png", 1) + padded(b"x") + header("c.cls", -9), 4)
     with pytest.warns(ClipfeatWarning, match=r"1 damaged header|1 side-cars .* c.cls: .* damaged"):
         source = open_source(str(file))
@@ -105,7 +105,7 @@ def test_a_damaged_sidecar_is_reported(tmp_path: Path) -> None:
 
 
 def test_a_truncated_tar_file_keeps_its_rows(tmp_path: Path) -> None:
-    """The member at the end fails, and a partial header is counted."""
+    """In a truncated file, only the last member fails. A partial header is counted."""
     image = b"x" * 5000
     whole = write_tar(tmp_path / "x.tar", {"a.png": b"data", "b.png": image}).read_bytes()
     file = tmp_path / "x.tar"
@@ -118,7 +118,7 @@ def test_a_truncated_tar_file_keeps_its_rows(tmp_path: Path) -> None:
 
 
 class CountingFile(io.BytesIO):
-    """File that counts the bytes that are read."""
+    """File object that counts the bytes that are read."""
 
     n_read = 0
 
@@ -132,7 +132,7 @@ class CountingFile(io.BytesIO):
     "bad", [header("x", 0, tarfile.XHDTYPE), header("a.png", 2**33 - 1)], ids=["pax", "size"]
 )
 def test_many_bad_headers_take_few_reads(bad: bytes, tmp_path: Path) -> None:
-    """Extended headers are not read once for each start, and the next header is searched nearby."""
+    """Many bad headers do not cause many repeated reads."""
     content = tar_with(tmp_path / "x.tar", bad * 2000, 2).read_bytes()
     file = CountingFile(content)
     with pytest.warns(ClipfeatWarning, match="damaged headers"):
@@ -149,7 +149,7 @@ def test_a_file_without_headers_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_sparse_member_is_not_an_image(tmp_path: Path) -> None:
-    """Its size is not the number of bytes that the tar file stores for it."""
+    """A sparse member is skipped and counted, because its size is not that of its bytes."""
     sparse = header("s.png", 0, tarfile.GNUTYPE_SPARSE)
     source = open_source(str(tar_with(tmp_path / "x.tar", sparse, 2)))
     assert len(source) == 2
@@ -164,7 +164,7 @@ def test_a_sparse_member_is_not_an_image(tmp_path: Path) -> None:
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:1 side-cars of .* cannot be read")
 def test_values_that_cannot_be_stored_are_escaped(tmp_path: Path, text: bytes, label: str) -> None:
-    """Deep JSON is ignored with a warning, and text of other kinds is escaped."""
+    """Deeply nested JSON is ignored with a warning. Unusual text is escaped."""
     source = open_source(str(write_tar(tmp_path / "x.tar", {"a.png": b"x", "a.json": text})))
     assert [record.label for record in source] == [label]
 
@@ -177,7 +177,7 @@ def test_values_that_cannot_be_stored_are_escaped(tmp_path: Path, text: bytes, l
 def test_values_beyond_the_limits_of_a_feature_file(
     tmp_path: Path, values: dict[str, str], message: str
 ) -> None:
-    """They are refused before the images are encoded, not when the file is read."""
+    """Values above the limits are refused before encoding, not when the file is read."""
     content = {"a.png": b"x", "a.json": json.dumps(values).encode()}
     with pytest.raises(RefusedFileError, match=message):
         open_source(str(write_tar(tmp_path / "x.tar", content)))
@@ -222,7 +222,7 @@ HEADERS = {
 
 @pytest.mark.parametrize("block", HEADERS.values(), ids=HEADERS.keys())
 def test_a_header_is_read_as_by_tarfile(block: bytes) -> None:
-    """The name, type, size and errors are those of `tarfile`, although most headers skip it."""
+    """Names, types, sizes and errors equal those of `tarfile`."""
 
     def read(function: Callable[..., tarfile.TarInfo], *arguments: str) -> object:
         try:
@@ -236,7 +236,7 @@ def test_a_header_is_read_as_by_tarfile(block: bytes) -> None:
 
 
 def test_signed_checksums_are_read() -> None:
-    """Old programs sum the bytes of a header as signed numbers."""
+    """Checksums of signed bytes, which old programs write, are accepted."""
     block = bytearray(odd_header(uname=b"\xff" * 32))
     block[148:156] = b"%06o\0 " % (int(block[148:154], 8) - 256 * 32)
     assert tar_headers._frombuf(bytes(block)).name == "a.png"

@@ -12,7 +12,7 @@ from clipfeat.images.thumbnails import SIDE, find_readers, thumbnails
 
 
 def test_thumbnails_of_folders_and_tars(tmp_path: Path) -> None:
-    """Images below any root and within a tar have thumbnails, unless they are missing or broken."""
+    """Images in any root and in tars have thumbnails, unless they are missing or damaged."""
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
     large = io.BytesIO()
@@ -30,7 +30,7 @@ def test_thumbnails_of_folders_and_tars(tmp_path: Path) -> None:
 
 
 def test_no_thumbnail_from_outside_the_root(tmp_path: Path) -> None:
-    """A feature file may name any path, but only images below its root are shown."""
+    """Images outside the root have no thumbnail, even if a feature file names them."""
     (tmp_path / "root").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "private.png")
     outside = ["../private.png", str(tmp_path / "private.png"), "x/../../private.png"]
@@ -38,7 +38,7 @@ def test_no_thumbnail_from_outside_the_root(tmp_path: Path) -> None:
 
 
 def test_no_thumbnail_through_a_link_that_leads_outside(tmp_path: Path) -> None:
-    """The link may be to an image, a folder or an archive. Links within the root are followed."""
+    """Links that lead out of the root are not followed. Links within it are."""
     root, private = tmp_path / "root", tmp_path / "private"
     for folder in (root / "a", private):
         folder.mkdir(parents=True)
@@ -56,7 +56,7 @@ def test_no_thumbnail_through_a_link_that_leads_outside(tmp_path: Path) -> None:
 
 
 def test_thumbnails_are_decoded_in_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An image that crashes its decoder costs one thumbnail."""
+    """An image that crashes its decoder only lacks its thumbnail."""
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     dying = IsolatedDecoder(Isolation("tests.images.odd_decoders:dying"))
     monkeypatch.setattr("clipfeat.images.thumbnails.IsolatedDecoder", lambda: dying)

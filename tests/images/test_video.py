@@ -1,4 +1,4 @@
-"""Tests of listing the frames of videos and of decoding them."""
+"""Tests of listing and decoding video frames."""
 
 import json
 import math
@@ -43,7 +43,7 @@ def write(
     options: dict[str, str] | None = None,
     encoding: dict[str, str] | None = None,
 ) -> Path:
-    """Write a video of `n` frames. Frame i has the grey level 8 i modulo 256."""
+    """Write a video of `n` frames. The grey level of frame i is 8 i modulo 256."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     with av.open(path, "w", options=options or {}) as out:
@@ -69,7 +69,7 @@ def at(path: Path, time: float) -> RGB:
 
 
 def number(pixels: RGB) -> int:
-    """Return the number of a frame that `write` made."""
+    """Return the number of a frame of a video made by `write`."""
     return round(float(pixels.mean()) / STEP)
 
 
@@ -90,7 +90,7 @@ KINDS = {
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_container_gives_every_frame(tmp_path: Path, name: str) -> None:
-    """Frames of every container are decoded exactly, in order, backwards and in random order."""
+    """In every container, frames are decoded exactly, in any order."""
     rate = 25 if name == "mpeg2.mpg" else 10  # MPEG-2 does not allow 10 frames per second
     path = write(tmp_path / name, codec=KINDS[name], rate=rate)
     part = 1 / rate
@@ -111,7 +111,7 @@ def time_of(record: ImageRecord) -> float:
 
 
 def test_records_of_frames(tmp_path: Path) -> None:
-    """A frame is a record with its time in the path, its video as group and its folder as class."""
+    """A frame's record has its time in the path, its video as group and its folder as class."""
     write(tmp_path / "cat" / "a.mp4")
     write(tmp_path / "dog" / "b.webm", codec="libvpx")
     (tmp_path / "dog" / "c.png").write_bytes(b"x")
@@ -133,7 +133,7 @@ def test_records_of_frames(tmp_path: Path) -> None:
 
 
 def test_tables_and_lists_hold_videos(tmp_path: Path) -> None:
-    """Frames keep the table's group and columns. A list may mix videos and images."""
+    """Frames get the table's group and columns. A list may mix videos and images."""
     path = write(tmp_path / "a.mp4", n=5)
     (tmp_path / "t.csv").write_text("path,label,group,site\na.mp4,cat,tom,x\n")
     (record,) = with_frames(open_source(str(tmp_path / "t.csv")), FrameSampling(frames=1))
@@ -147,7 +147,7 @@ def test_tables_and_lists_hold_videos(tmp_path: Path) -> None:
 @settings(deadline=None)
 @given(st.floats(0, 600), st.floats(0.01, 60) | st.none(), st.integers(1, 40))
 def test_times_are_in_the_video(lasts: float, fps: float | None, n: int) -> None:
-    """Times are rising, within the video, at least one, and of the requested number."""
+    """Times increase, lie within the video, and are of the requested number."""
     sampling = FrameSampling(fps=fps) if fps else FrameSampling(frames=n)
     times = sampling.times(lasts)
     assert times == sorted(set(times))
@@ -158,7 +158,10 @@ def test_times_are_in_the_video(lasts: float, fps: float | None, n: int) -> None
 
 
 def test_sampling_at_the_rate_gives_each_frame_once(tmp_path: Path) -> None:
-    """Sampling at a video's own rate gives each frame once, here and in a child process."""
+    """Sampling at the video's own rate gives each frame once.
+
+    The frames are decoded in this process and in a child process.
+    """
     path = write(tmp_path / "a.mp4")
     source = frames(path, fps=10)
     assert [number(at(path, time_of(record))) for record in source] == list(range(30))
@@ -181,7 +184,7 @@ def test_invalid_sampling(sampling: dict[str, float], message: str) -> None:
 
 
 def test_variable_rates(tmp_path: Path) -> None:
-    """A frame is shown until the next one begins."""
+    """With a variable rate, a frame is shown until the next one begins."""
     path = write(tmp_path / "a.mkv", n=4, milliseconds=[0, 100, 2100, 2200])
     shown = [number(at(path, time)) for time in (0, 0.09, 0.11, 1, 2.09, 2.11, 2.21)]
     assert shown == [0, 0, 1, 1, 1, 2, 3]
@@ -203,7 +206,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_frames_in_order_are_decoded_once(tmp_path: Path, decoded: list[float]) -> None:
-    """A later frame is reached by decoding on if the first frame is the only key frame."""
+    """If only the first frame is a key frame, later frames continue the decoding."""
     path = write(tmp_path / "a.mp4", n=100, gop=1000, encoding={"sc_threshold": "0"})
     for i in range(20):
         assert number(at(path, 0.5 * i + 0.05)) == 5 * i % (256 // STEP)
@@ -211,7 +214,7 @@ def test_frames_in_order_are_decoded_once(tmp_path: Path, decoded: list[float]) 
 
 
 def test_distant_frames_are_sought(tmp_path: Path, decoded: list[float]) -> None:
-    """A distant frame is reached by seeking if there is a key frame before it."""
+    """A distant frame is reached by seeking to the key frame before it."""
     path = write(tmp_path / "a.mp4", n=200, gop=10)
     at(path, 0)
     at(path, 19.25)
@@ -253,7 +256,7 @@ def test_frames_are_upright(tmp_path: Path, clockwise: int) -> None:
 
 
 def test_copies_have_one_key(tmp_path: Path) -> None:
-    """Equal frames in another container have equal keys, and keys depend on pixels and shape."""
+    """Equal frames in different containers have equal keys, which depend on pixels and shape."""
     path = write(tmp_path / "a.mp4", noise=True)
     with av.open(path) as source, av.open(tmp_path / "b.mkv", "w") as out:
         stream = out.add_stream_from_template(source.streams.video[0])
@@ -271,7 +274,7 @@ def test_copies_have_one_key(tmp_path: Path) -> None:
 
 
 def broken(folder: Path) -> dict[str, str]:
-    """Write files that are not videos, and return the error of each by name."""
+    """Write files that are not valid videos, and return the expected errors by name."""
     whole = write(folder / "whole" / "a.mp4").read_bytes()
     write(folder / "bad" / "only-header.mkv", n=0)
     with av.open(folder / "bad" / "audio.mp4", "w") as out:
@@ -296,7 +299,7 @@ def broken(folder: Path) -> dict[str, str]:
 
 
 def test_broken_videos_are_records_that_fail(tmp_path: Path) -> None:
-    """A broken video stays one record, and reading it raises the error. Others are listed."""
+    """A broken video is one record whose reading fails. Other videos are listed."""
     messages = broken(tmp_path)
     source = frames(tmp_path, frames=2)
     bad = {Path(r.path).name: r for r in source if r.path.startswith("bad/")}
@@ -313,7 +316,7 @@ def test_broken_videos_are_records_that_fail(tmp_path: Path) -> None:
 
 
 def test_a_probe_that_dies_costs_one_video(tmp_path: Path) -> None:
-    """If opening a video kills the child process, the video stays one record."""
+    """If opening a video kills the child process, only this video fails."""
     write(tmp_path / "a.mp4")
     source = with_frames(
         open_source(str(tmp_path)), FrameSampling(), Isolation("tests.images.odd_decoders:dying")
@@ -326,7 +329,7 @@ def test_a_probe_that_dies_costs_one_video(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["faststart.mp4", "fragmented.mp4", "cut.mkv", "cut.avi"])
 def test_a_truncated_video_gives_the_frames_it_has(tmp_path: Path, kind: str) -> None:
-    """Frames before the cut are decoded exactly, and later frames are errors with their time."""
+    """Frames before the cut are decoded exactly. Later ones are errors with their time."""
     flags = {"faststart.mp4": "faststart", "fragmented.mp4": "frag_keyframe+empty_moov"}
     codec = "mpeg4" if kind == "cut.avi" else "libx264"
     path = write(
@@ -352,7 +355,7 @@ def test_a_truncated_video_gives_the_frames_it_has(tmp_path: Path, kind: str) ->
 
 
 def test_an_unfinished_file_is_measured(tmp_path: Path) -> None:
-    """The duration of a truncated recording comes from its packets, not from its header."""
+    """The duration of a truncated recording comes from its packets, not the header."""
     path = write(tmp_path / "a.mkv", noise=True, options={"live": "1"})
     assert seconds(path) == pytest.approx(3, abs=0.11)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -363,7 +366,7 @@ def test_an_unfinished_file_is_measured(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("hole", [False, True])
 def test_detected_damage_is_an_error(tmp_path: Path, hole: bool) -> None:
-    """Damage costs the frames up to the next key frame, and the other frames are unchanged."""
+    """Frames up to the next key frame are errors. All other frames are unchanged."""
     path = write(tmp_path / "a.mp4", codec="mpeg4", noise=True)
     middles = [i / 10 + 0.05 for i in range(30)]
     whole = [at(path, time) for time in middles]
@@ -397,7 +400,7 @@ def test_detected_damage_is_an_error(tmp_path: Path, hole: bool) -> None:
     ids=["hls", "hls-url", "concat", "concat-url", "dash", "sdp"],
 )
 def test_playlists_open_no_other_file(tmp_path: Path, text: str) -> None:
-    """A playlist with a video's name is refused."""
+    """A playlist with the name of a video is refused."""
     secret = write(tmp_path / "secret.mp4")
     for name in ("x.mp4", "x.mkv", "x.mpg"):
         (tmp_path / name).write_text(text.format("secret.mp4", secret))
@@ -407,7 +410,7 @@ def test_playlists_open_no_other_file(tmp_path: Path, text: str) -> None:
 
 
 def test_the_attack_is_real(tmp_path: Path) -> None:
-    """Without the limits, such a playlist opens the other file."""
+    """Without the restriction, such a playlist would open the other file."""
     write(tmp_path / "secret.mp4")
     (tmp_path / "x.mp4").write_text("ffconcat version 1.0\nfile 'secret.mp4'\n")
     with av.open(str(tmp_path / "x.mp4")) as opened:
@@ -416,7 +419,7 @@ def test_the_attack_is_real(tmp_path: Path) -> None:
 
 
 def test_limits_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Frames with too many pixels and durations that are too long are refused."""
+    """Frames with too many pixels and overlong videos are refused."""
     path = write(tmp_path / "a.mp4")
     monkeypatch.setattr(container, "MAX_PIXELS", 100)
     with pytest.raises(DecodeError, match=r"\(64x48\), more than the limit of 100"):
@@ -428,7 +431,7 @@ def test_limits_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_replaced_file_is_opened_anew(tmp_path: Path) -> None:
-    """A video that replaces an open one under the same path is read."""
+    """If an open video is replaced under its path, the new one is read."""
     path = write(tmp_path / "a.mp4")
     assert number(at(path, 0.55)) == 5
     other = write(tmp_path / "b.mp4", milliseconds=[200 * i for i in range(30)])
@@ -437,7 +440,7 @@ def test_a_replaced_file_is_opened_anew(tmp_path: Path) -> None:
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with videos needs PyAV and the error gives the command; images do not need it."""
+    """Without PyAV, a folder with videos gives the pip command, and images still work."""
     (tmp_path / "a.png").write_bytes(b"x")
     monkeypatch.setitem(sys.modules, "av", None)
     assert len(frames(tmp_path)) == 1
@@ -449,7 +452,7 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_tar_members_are_not_videos(tmp_path: Path) -> None:
-    """A video within a tar file is not listed as frames."""
+    """A video in a tar file is not listed."""
     record = ImageRecord("x.tar/a.mp4", TarMember(str(tmp_path / "a.mp4"), 512, 10))
     source = ImageSource("a tar", str(tmp_path), [record])
     assert list(with_frames(source, FrameSampling())) == [record]

@@ -1,4 +1,4 @@
-"""Images from a web server that answers in odd ways."""
+"""Tests of images from web servers that answer in unusual ways."""
 
 import time
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ CONTENT = bytes(range(100))
 
 
 class Handler(BaseHTTPRequestHandler):
-    """The path selects the behaviour. Ranges are ignored, except by ``/range``."""
+    """Handler whose behaviour depends on the path. Only ``/range`` supports ranges."""
 
     def do_HEAD(self) -> None:
         self.send_response(200)
@@ -65,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
             pass
 
     def log_message(self, *_: object) -> None:
-        """Print nothing."""
+        """Suppress the server's log."""
 
 
 @pytest.fixture
@@ -82,13 +82,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.mark.parametrize("kind", ["range", "whole"])
 def test_ranges_do_not_depend_on_the_server(server: str, kind: str) -> None:
-    """A server may send the whole object for a range."""
+    """A range is read correctly, even if the server sends the whole object."""
     assert RemoteObject(f"{server}/{kind}", 10, 5).read() == CONTENT[10:15]
     assert RemoteObject(f"{server}/{kind}").read() == CONTENT
 
 
 def test_reading_stops_at_the_limit(server: str) -> None:
-    """An endless answer does not fill the memory."""
+    """An endless response is read only up to the limit."""
     with pytest.raises(ReadError, match="more bytes than the limit"):
         RemoteObject(f"{server}/endless").read()
     assert RemoteObject(f"{server}/endless", 10, 5).read() == bytes(5)
@@ -99,7 +99,7 @@ FAULTS = ["500", "403", "404", "429", "silent", "closed", "slow", "slow-headers"
 
 @pytest.mark.parametrize("kind", FAULTS)
 def test_errors_of_the_server_are_one_line(server: str, kind: str) -> None:
-    """A server that fails or does not answer is a clear error, after a limited time."""
+    """A failing or silent server is one clear error, after a limited time."""
     start = time.monotonic()
     with pytest.raises(ClipfeatError, match=kind if kind == "500" else "."):
         RemoteObject(f"{server}/{kind}").read()
@@ -108,7 +108,7 @@ def test_errors_of_the_server_are_one_line(server: str, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [*FAULTS, "endless"])
 def test_a_table_on_a_server_that_fails(server: str, kind: str) -> None:
-    """Opening the table is one clear error, after a limited time."""
+    """Opening such a table is one clear error, after a limited time."""
     start = time.monotonic()
     with pytest.raises(ClipfeatError) as caught:
         open_source(f"{server}/{kind}.csv")
@@ -117,13 +117,13 @@ def test_a_table_on_a_server_that_fails(server: str, kind: str) -> None:
 
 
 def test_a_table_on_a_server(server: str) -> None:
-    """Its relative paths are addresses on the server."""
+    """Relative paths in a remote table are addresses on its server."""
     (record,) = open_source(f"{server}/table.csv")
     assert (record.label, record.reader.read(), record.reader.stat()) == ("a", CONTENT, None)
 
 
 def test_one_host_of_several_may_fail(server: str) -> None:
-    """A server that fails ends a run only if all images are on it."""
+    """A failing server ends the run only if all images are on it."""
     source = open_source(f"{server}/hosts.csv", allow_remote=True)
     results = []
     for record in source:

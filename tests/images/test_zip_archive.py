@@ -36,7 +36,7 @@ def labels_of(spec: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("method", [0, 8, 12, 14])
 def test_members_are_read_with_every_compression(tmp_path: Path, method: int) -> None:
-    """The bytes are those that were packed."""
+    """With every compression method, the original bytes are read."""
     contents = {"cat/a.jpg": b"x" * 100_000, "dog/b.jpg": bytes(range(256)) * 5}
     source = open_source(write_zip(tmp_path / "x.zip", contents, method))
     assert {record.path: record.reader.read() for record in source} == {
@@ -46,7 +46,7 @@ def test_members_are_read_with_every_compression(tmp_path: Path, method: int) ->
 
 
 def test_layouts_of_detection_data_are_understood(tmp_path: Path) -> None:
-    """The label, generator and split come from the folders of all shards together."""
+    """The folders of all shards together give labels, generators and splits."""
     for shard, folder in enumerate(("0_real", "1_fake")):
         write_zip(tmp_path / f"{shard}.zip", {f"train/progan/{folder}/{shard}.png": b"x"})
     source = open_source(f"{tmp_path}/{{0..1}}.zip")
@@ -56,7 +56,7 @@ def test_layouts_of_detection_data_are_understood(tmp_path: Path) -> None:
 
 
 def test_shards_with_a_table_each(tmp_path: Path) -> None:
-    """As in the NTIRE challenge: each table labels the images of its own shard."""
+    """Each table labels only the images of its own shard, as in the NTIRE challenge."""
     for shard in range(2):
         table = f"image_name,label,site\nimages/1.png,{shard},x\n2.png,{1 - shard},y\n"
         members = {"images/1.png": b"x", "images/2.png": b"y", "images/3.png": b"z"}
@@ -75,7 +75,7 @@ def test_shards_with_a_table_each(tmp_path: Path) -> None:
 
 
 def test_a_table_labels_the_images_below_its_folder(tmp_path: Path) -> None:
-    """Several tables named labels may be in one archive. Folder names are then not used."""
+    """Several tables named labels are used, each for its folder, instead of folder names."""
     members = {
         "set/train/labels.csv": b"file,label\nimages/1.png,cat\n",
         "set/test/Labels.TSV": b"file\tlabel\nimages/1.png\tdog\n",
@@ -89,14 +89,14 @@ def test_a_table_labels_the_images_below_its_folder(tmp_path: Path) -> None:
 
 
 def test_a_table_that_unpacks_to_many_rows_is_refused(tmp_path: Path) -> None:
-    """A zip file of 50 kB may hold millions of rows, which take minutes to list."""
+    """A 50 kB archive with a table of millions of rows is refused."""
     members = {"labels.csv": b"file,label\n" + b"1.png,a\n" * 2**21, "1.png": b"x"}
     with pytest.raises(RefusedFileError, match="more than the limit of 16777216"):
         open_source(write_zip(tmp_path / "x.zip", members, zipfile.ZIP_DEFLATED))
 
 
 def test_the_only_table_is_used_if_it_has_labels(tmp_path: Path) -> None:
-    """Other tables are counted, such as a table of sizes or a sample submission."""
+    """Tables without labels, such as a sample submission, are only counted."""
     image = {"cat/1.png": b"x"}
     table = {"train.csv": b"id,class\n1,tabby\n"}
     assert labels_of(write_zip(tmp_path / "a.zip", image | table)) == {"a.zip/cat/1.png": "tabby"}
@@ -115,7 +115,7 @@ def test_the_only_table_is_used_if_it_has_labels(tmp_path: Path) -> None:
 
 
 def test_a_table_in_a_folder_without_images_labels_the_archive(tmp_path: Path) -> None:
-    """The table is never ignored, and columns of the folders can be groups."""
+    """Such a table labels all images. Columns from folders can be groups."""
     members = {"sdxl/0_real/1.png": b"x", "sdxl/1_fake/2.png": b"y",
                "meta/labels.csv": b"id,label\nsdxl/0_real/1.png,cat\n2,dog\n"}  # fmt: skip
     spec = write_zip(tmp_path / "x.zip", members)
@@ -135,14 +135,14 @@ def test_a_table_in_a_folder_without_images_labels_the_archive(tmp_path: Path) -
 def test_bad_tables_are_errors(
     tmp_path: Path, table: bytes, error: type[ClipfeatError], message: str
 ) -> None:
-    """A table named labels is never ignored."""
+    """A table named labels that cannot be used is an error, and is never ignored."""
     spec = write_zip(tmp_path / "x.zip", {"1.png": b"x", "labels.csv": table})
     with pytest.raises(error, match=message):
         open_source(spec)
 
 
 def test_names_stay_inside_the_archive(tmp_path: Path) -> None:
-    """Absolute names, ``..`` and backslashes are paths below the archive."""
+    """Absolute names, ``..`` and backslashes become paths within the archive."""
     names = ["/etc/1.png", "../../2.png", "C:\\cat\\3.png", "cat\\.\\4.png", "a/../5.png", "cat/",
              "b\\"]  # fmt: skip
     source = open_source(write_zip(tmp_path / "x.zip", dict.fromkeys(names, b"x")))
@@ -153,7 +153,7 @@ def test_names_stay_inside_the_archive(tmp_path: Path) -> None:
 
 
 def test_names_in_utf_8_without_the_flag(tmp_path: Path) -> None:
-    """Archives of macOS do not declare the encoding of names."""
+    """UTF-8 names are recognised without the flag, which macOS does not set."""
     path = Path(write_zip(tmp_path / "x.zip", {"caXXX/1.png": b"x"}))
     path.write_bytes(path.read_bytes().replace(b"caXXX", "caf\u00e9".encode()))
     assert labels_of(str(path)) == {
@@ -162,7 +162,7 @@ def test_names_in_utf_8_without_the_flag(tmp_path: Path) -> None:
 
 
 def test_members_that_are_not_images_are_counted(tmp_path: Path) -> None:
-    """Hidden files, links, videos and other files are skipped, and odd names are recognised."""
+    """Hidden files, links, videos and other files are counted."""
     link = zipfile.ZipInfo("link.png")
     link.external_attr = 0o120777 << 16
     path = Path(write_zip(tmp_path / "x.zip", {
@@ -180,7 +180,7 @@ def test_members_that_are_not_images_are_counted(tmp_path: Path) -> None:
 
 
 def test_repeated_members_must_be_equal(tmp_path: Path) -> None:
-    """Equal copies are counted, also if they differ in the spelling of the name."""
+    """Equal copies are counted, even if their names are spelled differently."""
     spec = write_zip(tmp_path / "x.zip", [("a.png", b"x"), ("./a.png", b"x"), ("a.png", b"x")])
     source = open_source(spec)
     assert (len(source), source.skipped) == (1, {"repeated member": 2})
@@ -189,13 +189,13 @@ def test_repeated_members_must_be_equal(tmp_path: Path) -> None:
 
 
 def test_the_place_of_an_image_is_its_archive(tmp_path: Path) -> None:
-    """A damaged member is a failure of its image, because the archive is still there."""
+    """The location of a member is its archive, so a damaged member is not a missing source."""
     source = open_source(write_zip(tmp_path / "x.zip", {"cat/deep/1.png": b"x"}))
     assert source.place_of("x.zip/cat/deep/1.png") == str(tmp_path / "x.zip") == source.places[0]
 
 
 def test_the_thumbnails_of_a_feature_file_are_found(tmp_path: Path) -> None:
-    """Paths in feature files lead into the archive."""
+    """Paths of a feature file can refer to members of an archive."""
     (tmp_path / "in").mkdir()
     write_zip(tmp_path / "in" / "x.zip", {"cat/1.png": b"x"})
     readers = find_readers(["in/x.zip/cat/1.png", "in/x.zip/cat/2.png"], [tmp_path])

@@ -1,4 +1,4 @@
-"""Zip archives from a stranger: bombs, wrong sizes and checksums, and damaged directories."""
+"""Tests of hostile zip archives: bombs, wrong sizes or checksums, and damaged directories."""
 
 import io
 import struct
@@ -26,7 +26,7 @@ def archive(data: bytes = b"data" * 200, method: int = zipfile.ZIP_DEFLATED) -> 
 
 
 def changed(content: bytes, signature: bytes, offset: int, value: int, kind: str = "<I") -> bytes:
-    """Return an archive with another value in the last record of a kind."""
+    """Return an archive with one value changed in the last record of a kind."""
     edited = bytearray(content)
     struct.pack_into(kind, edited, content.rindex(signature) + offset, value)
     return bytes(edited)
@@ -54,7 +54,7 @@ DAMAGED: dict[str, tuple[Callable[[], bytes], str]] = {
 
 @pytest.mark.parametrize("case", DAMAGED)
 def test_a_damaged_member_is_a_failure_of_its_image(case: str, tmp_path: Path) -> None:
-    """The archive is listed, and reading the member raises an error."""
+    """The archive is listed, and reading the damaged member is an error."""
     make, message = DAMAGED[case]
     (tmp_path / "x.zip").write_bytes(make())
     (record,) = open_source(str(tmp_path / "x.zip"))
@@ -64,7 +64,7 @@ def test_a_damaged_member_is_a_failure_of_its_image(case: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("method", [8, 12, 14])
 def test_unpacking_stops_at_the_claimed_size(tmp_path: Path, method: int) -> None:
-    """A bomb that claims a small size needs little memory, and an honest bomb is refused."""
+    """A bomb that claims a small size needs little memory. An honest bomb is refused."""
     bomb = archive(bytes(2**22), method)
     (tmp_path / "x.zip").write_bytes(changed(bomb, DIRECTORY, 24, 1000))
     (record,) = open_source(str(tmp_path / "x.zip"))
@@ -84,7 +84,7 @@ def test_unpacking_stops_at_the_claimed_size(tmp_path: Path, method: int) -> Non
 def test_only_the_start_of_a_member_is_read_to_recognise_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Listing a large member of an unknown kind reads a few bytes of it."""
+    """Listing reads only the first bytes of a member of unknown kind."""
     with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_STORED) as opened:
         opened.writestr("a.bin", bytes(2**20))
         opened.writestr("b.bin", b"GIF89a" + bytes(2**20))
@@ -115,7 +115,7 @@ UNREADABLE: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("case", UNREADABLE)
 def test_a_damaged_directory_is_an_error(case: str, tmp_path: Path) -> None:
-    """The error is raised before anything is read, whatever the directory claims."""
+    """Whatever the directory claims, the error comes before anything is read."""
     (tmp_path / "x.zip").write_bytes(UNREADABLE[case]())
     start = time.monotonic()
     with pytest.raises(RefusedFileError, match="cannot be read as a zip archive"):
@@ -124,14 +124,14 @@ def test_a_damaged_directory_is_an_error(case: str, tmp_path: Path) -> None:
 
 
 def test_archives_with_bytes_before_them_are_read(tmp_path: Path) -> None:
-    """Self-extracting archives and joined downloads have a prefix."""
+    """Archives with a prefix, such as self-extracting ones, are read."""
     (tmp_path / "x.zip").write_bytes(b"#!/bin/sh\n" + archive(b"data"))
     (record,) = open_source(str(tmp_path / "x.zip"))
     assert record.reader.read() == b"data"
 
 
 def test_long_headers_and_zip64_are_read(tmp_path: Path) -> None:
-    """The content may start far behind the offset, and sizes may be in an extra field."""
+    """Long local headers and sizes in extra fields are supported."""
     path = tmp_path / "x.zip"
     info = zipfile.ZipInfo(f"{'a' * 2000}/b.png")
     with zipfile.ZipFile(path, "w") as opened, opened.open(info, "w", force_zip64=True) as member:
@@ -141,7 +141,7 @@ def test_long_headers_and_zip64_are_read(tmp_path: Path) -> None:
 
 
 def test_a_reader_has_the_status_of_its_archive(tmp_path: Path) -> None:
-    """An unchanged archive is not read again."""
+    """Members have the file status of their archive, so an unchanged one is not read again."""
     paths = [tmp_path / "x.zip", tmp_path / "y.zip"]
     one, two = (open_source(write_zip(path, {"a.png": b"x"})).records[0].reader for path in paths)
     first, second = (path.stat() for path in paths)

@@ -1,4 +1,4 @@
-"""A session, and an application with the labelling page."""
+"""A labelling session, and an application with the labelling page."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ def session(tmp_path: Path) -> LabelSession:
 
 @pytest.fixture
 def application(session: LabelSession) -> Any:
-    """Return an application with the page, whose images are all the same."""
+    """Return an application with the page, which shows one image for every path."""
     pytest.importorskip("fastapi")
     from fastapi import Response
 

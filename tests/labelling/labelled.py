@@ -1,3 +1,3 @@
-"""Names for the tests of the labelling page."""
+"""Names of images and classes for the labelling tests."""
 
 HOSTILE = "<img src=x onerror=alert(1)>"

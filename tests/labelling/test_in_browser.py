@@ -1,4 +1,4 @@
-"""The labelling page in Chromium; skipped if it is not installed."""
+"""Tests of the labelling page in Chromium. They are skipped if it is not installed."""
 
 import socket
 import threading
@@ -44,7 +44,7 @@ def address(application: Any) -> Iterator[str]:
 
 
 def wait_for_text(page: "Page", selector: str, text: str) -> None:
-    """Wait until an element has a text."""
+    """Wait until an element contains a text."""
     page.wait_for_function(
         "([selector, text]) => document.querySelector(selector).textContent === text",
         arg=[selector, text],
@@ -54,7 +54,7 @@ def wait_for_text(page: "Page", selector: str, text: str) -> None:
 def test_keys_during_a_save_count(
     address: str, session: LabelSession, browser: "Browser", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next image is shown before the decision is saved, and its key labels it."""
+    """The next image is shown before the decision is saved, and a key then labels it."""
     session.wait(30)
     order = [image.path for image in session.state().pending]
     may_save, decide = threading.Event(), session.decide
@@ -77,7 +77,7 @@ def test_keys_during_a_save_count(
 
 
 def test_labelling_by_keyboard(address: str, session: LabelSession, browser: "Browser") -> None:
-    """Classes, skip, undo, moves, refit and a new class, without a mouse."""
+    """All actions work without a mouse, including undo, refit and a new class."""
     session.wait(30)
     order = [image.path for image in session.state().pending]
     page = browser.new_page()

@@ -1,4 +1,4 @@
-"""The file of decisions."""
+"""Tests of the file of labelling decisions."""
 
 import os
 import stat
@@ -27,7 +27,7 @@ from clipfeat.labelling.label_log import (
 
 
 def test_decisions_come_back(tmp_path: Path) -> None:
-    """Names with separators, quotes, accents and formulas are the same after reading."""
+    """Names with separators, quotes, accents and formulas are read back unchanged."""
     file = tmp_path / "labels.csv"
     assert read_decisions(file) == []
     names = ["a,b.png", 'a"b".png', "=1+2.png", "'=x.png", "ü 猫.png", "-1.png"]
@@ -48,7 +48,10 @@ def test_decisions_come_back(tmp_path: Path) -> None:
 
 
 def test_an_undo_restores_the_decision_before_it() -> None:
-    """Undo counts for one person and one image. A further undo has no effect."""
+    """Each undo takes back one decision of this person on this image.
+
+    An undo without such a decision has no effect.
+    """
 
     def log(*steps: str) -> dict[str, dict[str, str]]:
         return standing_labels(
@@ -74,7 +77,7 @@ for i in range(40):
 
 
 def test_several_processes_append_whole_lines(tmp_path: Path) -> None:
-    """No line of three processes is lost or mixed with another, and there is one header."""
+    """If three processes append, no line is lost or mixed, and there is one header."""
     file = tmp_path / "labels.csv"
     running = [
         subprocess.Popen([sys.executable, "-c", SCRIPT, str(file), name])
@@ -91,7 +94,7 @@ def test_several_processes_append_whole_lines(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [0, 3, len(HEADER) - 1, len(HEADER), -1, -9, -30])
 def test_a_line_that_was_cut_off_is_removed(tmp_path: Path, size: int) -> None:
-    """A computer may stop at any byte of a write. Complete lines are kept."""
+    """An incomplete last line is removed, wherever it was cut. Complete lines are kept."""
     file = tmp_path / "labels.csv"
     append_decisions(file, [Decision("1.png", "cat", "ann"), Decision('2,".png', "dog", "ann")])
     data = file.read_bytes()
@@ -105,7 +108,7 @@ def test_a_line_that_was_cut_off_is_removed(tmp_path: Path, size: int) -> None:
 
 
 def test_other_files_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table, a link, a pipe and a locked file are not changed."""
+    """A table, a link, a pipe and a locked file are refused and not changed."""
     table = tmp_path / "labels.csv"
     table.write_text("path,label\n1.png,cat\n")
     with pytest.raises(RefusedFileError, match="not a file of decisions"):
@@ -128,7 +131,10 @@ def test_other_files_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_file_that_cannot_be_appended_to_is_refused_first(tmp_path: Path) -> None:
-    """The check refuses what an append would refuse, and changes nothing."""
+    """Files that cannot be appended to are errors before labelling starts.
+
+    The check accepts a file that does not exist yet, and does not create it.
+    """
     file = tmp_path / "labels.csv"
     check_label_file(file)
     assert not file.exists()
@@ -150,7 +156,7 @@ def test_a_file_that_cannot_be_appended_to_is_refused_first(tmp_path: Path) -> N
 def test_the_name_of_a_new_file_is_on_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The folder is flushed once, when the file is created."""
+    """The folder is synchronised once, when the file is created."""
     flushed: list[bool] = []
 
     def flush(descriptor: int) -> None:
@@ -163,7 +169,7 @@ def test_the_name_of_a_new_file_is_on_the_disk(
 
 
 def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A write that fails halfway is undone."""
+    """A write that fails halfway is undone, so that only complete lines remain."""
     file = tmp_path / "labels.csv"
     append_decisions(file, [Decision("1.png", "cat", "ann")])
     before = file.read_bytes()
@@ -178,7 +184,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_names(tmp_path: Path) -> None:
-    """Names of classes and people are one line of text."""
+    """Names of classes and people must be a single line of text."""
     assert checked_name(" a b ", "label") == "a b"
     for name in ("", " ", "a\nb", "a\x1b[2J", "x" * 70_000):
         with pytest.raises(UsageError, match="the label"):
@@ -201,7 +207,7 @@ def test_names(tmp_path: Path) -> None:
 
 
 def test_pandas_reads_the_file(tmp_path: Path) -> None:
-    """The file is an ordinary CSV file for other programs."""
+    """Pandas reads the file as an ordinary CSV file."""
     append_decisions(tmp_path / "labels.csv", [Decision("a,b.png", "cat", "ann", "2026", key="0a")])
     table = pd.read_csv(tmp_path / "labels.csv", dtype=str)
     assert table.to_dict("records") == [

@@ -1,4 +1,4 @@
-"""The labelling of one person in a running application."""
+"""Tests of the labelling session of one person in a running application."""
 
 import threading
 from collections import Counter
@@ -26,7 +26,7 @@ def unlabelled() -> FeatureSet:
 
 
 def test_decisions_are_saved_and_leave_the_queue(unlabelled: FeatureSet, tmp_path: Path) -> None:
-    """From an empty file to a queue of the classifier, with every decision in the file."""
+    """Every decision is saved, and labelled images leave the queue."""
     file = tmp_path / "labels.csv"
     session = LabelSession(unlabelled, file, " ann ")
     assert session.state().pending == []
@@ -54,7 +54,7 @@ def test_decisions_are_saved_and_leave_the_queue(unlabelled: FeatureSet, tmp_pat
 
 
 def test_undo_and_skip(unlabelled: FeatureSet, tmp_path: Path) -> None:
-    """An undone image comes back first, also after a restart. A skipped one does not come back."""
+    """An undone image comes back first, even after a restart. A skipped one does not."""
     file = tmp_path / "labels.csv"
     session = LabelSession(unlabelled, file, "ann")
     with pytest.raises(DataError, match="no decision to undo"):
@@ -76,7 +76,7 @@ def test_undo_and_skip(unlabelled: FeatureSet, tmp_path: Path) -> None:
 
 
 def test_two_people_share_a_file(unlabelled: FeatureSet, tmp_path: Path) -> None:
-    """Decisions of others count after a refit, and an undo takes back only one's own."""
+    """Decisions of other people count after a refit. Undo affects only one's own."""
     file = tmp_path / "labels.csv"
     ann, bob = (LabelSession(unlabelled, file, name) for name in ("ann", "bob"))
     ann.decide(0, "real")
@@ -93,7 +93,7 @@ def test_two_people_share_a_file(unlabelled: FeatureSet, tmp_path: Path) -> None
 
 
 def test_contested_images_leave_room_in_the_queue(tmp_path: Path) -> None:
-    """The queue has no image that this person has labelled, also if somebody disagrees."""
+    """The queue has no image that this person has labelled, even if others disagree."""
     features = replace(make_features(90), y=np.full(180, -1), classes=("real", "fake"))
     file = tmp_path / "labels.csv"
     append_decisions(file, [Decision(path, label, who) for who, label in
@@ -109,7 +109,7 @@ def test_contested_images_leave_room_in_the_queue(tmp_path: Path) -> None:
 def test_undos_of_two_threads(
     unlabelled: FeatureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each of them takes back another decision."""
+    """Two concurrent undos take back two different decisions."""
     session = LabelSession(unlabelled, tmp_path / "labels.csv", "ann")
     session.decide(0, "real")
     session.decide(1, "real")
@@ -132,7 +132,7 @@ def test_undos_of_two_threads(
 
 
 def test_feature_files_share_a_file(unlabelled: FeatureSet, tmp_path: Path) -> None:
-    """An undo takes back nothing of another feature file, and its classes get no keys."""
+    """An undo ignores decisions for another feature file, and its classes get no keys."""
     file = tmp_path / "labels.csv"
     append_decisions(file, [Decision("elsewhere.png", "odd", "ann")])
     session = LabelSession(unlabelled, file, "ann")
@@ -144,7 +144,7 @@ def test_feature_files_share_a_file(unlabelled: FeatureSet, tmp_path: Path) -> N
 
 
 def test_new_classes_and_wrong_requests(unlabelled: FeatureSet, tmp_path: Path) -> None:
-    """Classes can be added. Wrong rows and names change nothing."""
+    """A class can be added. Invalid rows and names are errors that change nothing."""
     features = replace(unlabelled, classes=())
     file = tmp_path / "labels.csv"
     append_decisions(file, [Decision("elsewhere.png", "odd", "bob")])
@@ -172,7 +172,7 @@ def test_new_classes_and_wrong_requests(unlabelled: FeatureSet, tmp_path: Path) 
 def test_decisions_go_on_during_a_fit(
     unlabelled: FeatureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A decision does not wait for the classifier, and a second refit does not start another."""
+    """A decision does not wait for the classifier, and a second refit starts no second fit."""
     go = threading.Event()
     calls = []
 

@@ -1,4 +1,4 @@
-"""The routes of the labelling page."""
+"""Tests of the routes of the labelling page."""
 
 import re
 
@@ -21,7 +21,7 @@ def client(application: FastAPI, session: LabelSession) -> TestClient:
 
 
 def test_decisions_by_requests(client: TestClient, session: LabelSession) -> None:
-    """Each change answers with the new state, and is in the file."""
+    """Each change returns the new state and is saved in the file."""
     state = client.get("/label/state").json()
     first, second = (image["row"] for image in state["pending"][:2])
     state = client.post("/label/decide", json={"row": first, "label": "real"}).json()
@@ -42,7 +42,7 @@ def test_decisions_by_requests(client: TestClient, session: LabelSession) -> Non
 
 
 def test_wrong_requests_change_nothing(client: TestClient, session: LabelSession) -> None:
-    """Unknown rows, empty names, nothing to undo, and pages of other origins."""
+    """Unknown rows, empty names, needless undos and requests from other sites are refused."""
     for path, value, message in (
         ("decide", {"row": 99, "label": "real"}, "there is no image 99"),
         ("decide", {"row": 0, "label": " "}, "the label '' is empty"),
@@ -60,7 +60,7 @@ def test_wrong_requests_change_nothing(client: TestClient, session: LabelSession
 
 
 def test_the_page_is_escaped_and_has_no_inline_code(client: TestClient) -> None:
-    """Names are escaped. Scripts and styles are files of this server."""
+    """Names are escaped, and scripts and styles are files of this server."""
     answer = client.get("/label")
     assert HOSTILE not in answer.text
     title = "&lt;img src=x onerror=alert(1)&gt;.h5"

@@ -1,4 +1,4 @@
-"""The queue of images to label next."""
+"""Tests of the queue of images to label next."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from tests.conftest import make_features
 
 
 def blobs(n_blobs: int, n_each: int, seed: int = 0) -> FeatureSet:
-    """Return unlabelled clusters far from each other, in the file names of which is the cluster."""
+    """Return unlabelled clusters far from each other. The file names contain the cluster."""
     rng = np.random.default_rng(seed)
     centres = 10 * np.eye(n_blobs)
     X = np.repeat(centres, n_each, axis=0) + rng.normal(scale=0.1, size=(n_blobs * n_each, n_blobs))
@@ -31,7 +31,7 @@ def some_labels(n: int) -> FeatureSet:
 
 
 def test_a_cold_queue_asks_for_every_cluster() -> None:
-    """Without labels, and with labels of one class, each cluster has one image in the queue."""
+    """With labels of fewer than two classes, the queue has one image per cluster."""
     features = blobs(6, 30)
     queue = label_queue(features, 6)
     assert {path[0] for path in queue.paths.tolist()} == set("012345")
@@ -44,7 +44,7 @@ def test_a_cold_queue_asks_for_every_cluster() -> None:
 
 
 def test_a_warm_queue_asks_for_uncertain_images() -> None:
-    """All images are among the most uncertain, and the predictions are those of the classifier."""
+    """The queue has the most uncertain images, with the classifier's predictions."""
     features = some_labels(20)
     everything = label_queue(features, 260)
     assert len(everything) == 260
@@ -59,7 +59,7 @@ def test_a_warm_queue_asks_for_uncertain_images() -> None:
 
 
 def test_a_warm_queue_is_diverse() -> None:
-    """Equally uncertain images come from different clusters."""
+    """Images of equal uncertainty are taken from different clusters."""
     rng = np.random.default_rng(1)
     # The first column separates the classes. All uncertain images are in eight far clusters.
     sides = rng.normal(scale=0.05, size=(240, 9))
@@ -75,7 +75,7 @@ def test_a_warm_queue_is_diverse() -> None:
 
 @pytest.mark.parametrize("n_labels", [0, 20])
 def test_the_order_of_the_rows_does_not_matter(n_labels: int) -> None:
-    """The same seed gives the same queue for every order of the rows, also of frames and copies."""
+    """One seed gives one queue for any row order, even with frames and copies."""
     features = some_labels(n_labels)
     files = features.paths.copy()
     files[200:260] = [f"{i // 3}.mp4" for i in range(60)]
@@ -92,7 +92,7 @@ def test_the_order_of_the_rows_does_not_matter(n_labels: int) -> None:
 
 
 def test_copies_and_skipped_files_are_not_asked_for() -> None:
-    """A file with the bytes of a labelled file is known, and of two copies one is asked for."""
+    """Copies of labelled images, and second copies, are not in the queue."""
     features = some_labels(20)
     keys = features.keys.copy()
     keys[100] = keys[0]  # a copy of a labelled file
@@ -110,7 +110,7 @@ def test_copies_and_skipped_files_are_not_asked_for() -> None:
 
 
 def test_a_label_of_a_copy_counts() -> None:
-    """If the labelled one of two copies is not the first, it is still a training image."""
+    """A label of either copy makes the image a training image."""
     features = some_labels(3)
     keys = features.keys.copy()
     keys[200] = keys[0]
@@ -121,7 +121,7 @@ def test_a_label_of_a_copy_counts() -> None:
 
 
 def test_edges() -> None:
-    """Nothing left to ask, identical features, and wrong arguments."""
+    """No unlabelled images, identical features and invalid arguments are handled."""
     features = make_features(5)
     assert len(label_queue(features, 5)) == 0
     alike = FeatureSet.from_arrays(np.ones((9, 3)), [""] * 9)

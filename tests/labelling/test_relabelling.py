@@ -1,4 +1,4 @@
-"""Labels of tables, merged over people."""
+"""Tests of labels from tables, merged over people."""
 
 import math
 from dataclasses import replace
@@ -30,7 +30,7 @@ def write(file: Path, *decisions: Decision) -> Path:
 
 
 def test_the_last_decision_of_a_person_holds_across_files(tmp_path: Path) -> None:
-    """Times decide between the files of one person, in any order of the files."""
+    """The latest decision of a person counts, whatever the order of the files."""
     one = write(tmp_path / "a.csv", Decision("real/0000.png", "fake", "ann", LATE))
     other = write(tmp_path / "b.csv", Decision("real/0000.png", "real", "ann", EARLY),
                   Decision("fake/0005.png", "odd", "ann", EARLY))  # fmt: skip
@@ -44,7 +44,7 @@ def test_the_last_decision_of_a_person_holds_across_files(tmp_path: Path) -> Non
 
 
 def test_people_who_disagree(tmp_path: Path) -> None:
-    """A majority decides. Without a majority, the image is contested and unlabelled."""
+    """The majority decides. Without a majority, the image is contested and unlabelled."""
     say = {"ann": ["real", "real", "fake"], "bob": ["fake", "real", "fake"], "cyd": ["fake", "odd"]}
     tables = [
         write(tmp_path / f"{who}.csv",
@@ -61,7 +61,7 @@ def test_people_who_disagree(tmp_path: Path) -> None:
 
 
 def test_agreement_is_scikit_learns() -> None:
-    """Kappa of each pair on the images that both labelled."""
+    """Kappa is computed per pair of people, on the images that both labelled."""
     rng = np.random.default_rng(0)
     first, second = rng.choice(["a", "b", "c"], (2, 40))
     given = {f"{i}": {"ann": str(a), "bob": str(b)}
@@ -77,7 +77,7 @@ def test_agreement_is_scikit_learns() -> None:
 
 
 def test_ordinary_tables_are_the_work_of_one_person(tmp_path: Path) -> None:
-    """Usual names of columns, names without folders, and numbers of classes as in other tables."""
+    """Any table of labels counts as the labels of one person."""
     table = tmp_path / "t.csv"
     table.write_text("filename,class\n0000,cat\n0003.png,dog\n")
     features = make_features(4, ("real",))
@@ -98,7 +98,7 @@ def test_ordinary_tables_are_the_work_of_one_person(tmp_path: Path) -> None:
 
 
 def test_decisions_need_the_whole_path(tmp_path: Path) -> None:
-    """A decision about an image of another feature file does not label one with its file name."""
+    """A decision for another feature file does not label an image with the same file name."""
     log = write(tmp_path / "labels.csv", Decision("0000.png", "odd", "ann", EARLY),
                 Decision("real/0001.png", "odd", "ann", EARLY))  # fmt: skip
     found, _ = with_label_tables(make_features(2), [log])
@@ -106,7 +106,7 @@ def test_decisions_need_the_whole_path(tmp_path: Path) -> None:
 
 
 def test_frames_get_the_label_of_their_video() -> None:
-    """A decision is about a file with all its rows."""
+    """A decision about a file applies to all its rows."""
     features = replace(
         make_features(2), columns={"file": np.array(["v.mp4", "v.mp4", "w.mp4", ""])}
     )
@@ -115,7 +115,7 @@ def test_frames_get_the_label_of_their_video() -> None:
 
 
 def test_embed_reads_the_decisions(image_folder: Path) -> None:
-    """A file of decisions labels sources, too. Other images keep the labels of their folders."""
+    """`embed` accepts a file of decisions. Other images keep their folder labels."""
     log = write(
         image_folder / "labels.csv",
         Decision("real/real-00.png", "fake", "ann", EARLY),
@@ -134,13 +134,13 @@ def test_embed_reads_the_decisions(image_folder: Path) -> None:
 
 
 def test_decisions_without_times_come_first() -> None:
-    """An ordinary table of a person is older than the person's decisions."""
+    """Decisions with a time replace labels of an ordinary table of the same person."""
     log, table = [Decision("1", "cat", "t.csv", EARLY)], [Decision("1", "dog", "t.csv")]
     assert merged_labels(log, table).labels == {"1": "cat"}
 
 
 def test_a_clock_that_was_set_back() -> None:
-    """The order of the lines in a file counts more than their times."""
+    """Within a file, the order of the lines counts, not their times."""
     log = [Decision("1", "cat", "ann", LATE), Decision("1", "dog", "ann", EARLY)]
     assert merged_labels(log).labels == {"1": "dog"}
     assert merged_labels(log, [Decision("1", "odd", "ann", EARLY)]).labels == {"1": "dog"}

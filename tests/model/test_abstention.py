@@ -1,4 +1,4 @@
-"""Prediction sets of models that abstain: their definition, and their place in the model file."""
+"""Tests of prediction sets, and of how model files store their calibration."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,7 +25,7 @@ from tests.conftest import make_features
     st.sampled_from([0.05, 0.1, 0.3, 0.5, 0.95]),
 )
 def test_the_smallest_probability_is_an_order_statistic(p: list[float], level: float) -> None:
-    """A class is in a set from the k-th lowest calibration probability, k = level (n + 1)."""
+    """A class is in the set from the k-th lowest calibration value, k = level (n + 1)."""
     n = len(p)
     if n < images_needed(level):
         return
@@ -36,7 +36,7 @@ def test_the_smallest_probability_is_an_order_statistic(p: list[float], level: f
 
 
 def test_the_share_of_missed_images_is_exact() -> None:
-    """Over the draws of 19 images, the mean share is 1 / 20, in a band of 99.9 %."""
+    """Over many draws of 19 images, the mean missed share is 1 / 20."""
     rng = np.random.default_rng(0)
     missed = [
         # The probability of the true class is uniform, so the share below a value is this value.
@@ -61,7 +61,7 @@ def test_groups_lower_the_share() -> None:
 
 
 def test_too_few_images_are_refused() -> None:
-    """The message has a level that is possible."""
+    """The error states a level that is possible."""
     with pytest.raises(DataError, match=r"need 19 images .* 'b' has 9\. .* --abstain 0\.1 or more"):
         check_images(0.05, {"a": 30, "b": 9})
     check_images(0.1, {"b": 9})
@@ -85,7 +85,7 @@ def saved(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_round_trip_is_equal_to_the_bit(model: Model, saved: Path, tmp_path: Path) -> None:
-    """The file has all calibration values, also after a second round trip."""
+    """All calibration values are stored, and a second round trip changes nothing."""
     again = load_model(load_model(saved).save(tmp_path / "again.clipfeat"))
     assert model.abstention is not None
     assert again.abstention is not None
@@ -97,7 +97,7 @@ def test_a_round_trip_is_equal_to_the_bit(model: Model, saved: Path, tmp_path: P
 
 
 def test_another_level(model: Model) -> None:
-    """The level can be changed if the model has a calibration with enough images."""
+    """The level can be changed if the calibration has enough images."""
     changed = model.abstaining(0.5)
     assert changed.abstention is not None
     assert model.abstention is not None
@@ -138,7 +138,7 @@ def change_array(
     ],
 )
 def test_hostile_fields_are_refused(change: Any, saved: Path, tmp_path: Path) -> None:
-    """A field or an array that is missing, unknown or invalid is refused."""
+    """A missing, unknown or invalid field or array is an error."""
     description, arrays = read_container(saved)
     arrays = {name: array.copy() for name, array in arrays.items()}
     change(description, arrays)

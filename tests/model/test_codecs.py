@@ -1,4 +1,4 @@
-"""Every estimator of the zoo is stored and loaded without changing a bit of its predictions."""
+"""Tests that every estimator of the zoo is stored without changing a bit of its predictions."""
 
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def fitted(name: str, features: FeatureSet, options: FitOptions = FitOptions()) 
 
 
 def fewer(name: str) -> dict[str, Any]:
-    """Return parameters for a fast fit."""
+    """Return parameters that make a fit fast."""
     few: dict[str, dict[str, Any]] = {
         **{name: {"n_estimators": 12} for name in ("rf", "et", "lgbm", "xgb")},
         "mlp": {"epochs": 2},
@@ -50,7 +50,7 @@ def fewer(name: str) -> dict[str, Any]:
 
 
 def check(estimator: Any, features: FeatureSet, folder: Path) -> Model:
-    """Save and load a model twice, and compare its predictions to the bit."""
+    """Save and load a model twice, and check that its predictions are bit-identical."""
     model = Model(estimator, features.classes, features.specs)
     path = model.save(folder / "model.clipfeat")
     expected = model.predict_proba(features)
@@ -67,7 +67,7 @@ def check(estimator: Any, features: FeatureSet, folder: Path) -> Model:
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("name", classifiers())
 def test_every_classifier(name: str, variant: str, tmp_path: Path) -> None:
-    """Each classifier with each option, for two and three classes."""
+    """Each classifier is stored with each option, for two and three classes."""
     for n_classes in (2, 3) if variant in ("plain", "sigmoid", "isotonic") else (2,):
         features = data(n_classes)
         folder = tmp_path / str(n_classes)
@@ -77,7 +77,7 @@ def test_every_classifier(name: str, variant: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("projection", PROJECTIONS)
 def test_every_projection(projection: str, n_classes: int, tmp_path: Path) -> None:
-    """A projection with a classifier of its own, and one with probabilities."""
+    """Each projection is stored together with logreg and with svm."""
     features = data(n_classes)
     for clf in ("logreg", "svm"):
         check(fitted(f"{projection}+{clf}", features), features, tmp_path / clf)
@@ -85,7 +85,7 @@ def test_every_projection(projection: str, n_classes: int, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_every_ensemble(n_classes: int, tmp_path: Path) -> None:
-    """Votes with and without weights, a stack, and members with columns of their own."""
+    """Votes with and without weights, stacks, and members with their own columns are stored."""
     features = data(n_classes)
     columns = make_pipeline(ColumnRange(2, 5), build("knn", n_jobs=1))
     members = [("logreg", build("logreg")), ("xgb", build("xgb", n_jobs=1)), ("knn", columns)]
@@ -102,7 +102,7 @@ def test_every_ensemble(n_classes: int, tmp_path: Path) -> None:
 
 
 def test_approximations_for_many_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nyström's SVM and the index of neighbours load without warnings."""
+    """The Nyström SVM and the neighbour index are loaded without warnings."""
     for module in ("svm", "knn"):
         monkeypatch.setattr(f"clipfeat.zoo.{module}.LARGE", 10)
         monkeypatch.setattr(f"clipfeat.zoo.{module}.warn_of_size", lambda text: None)
@@ -113,11 +113,11 @@ def test_approximations_for_many_rows(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_an_estimator_without_codec_is_not_saved(tmp_path: Path) -> None:
-    """The error names the class, also if it is a member or has the name of a codec."""
+    """The error names the class, even if it has the name of a supported class."""
     features = data(2)
 
     class Pipeline(GaussianNB):
-        """Estimator with the name of another class."""
+        """Estimator that has the name of another class."""
 
     for one in (GaussianNB(), Pipeline(), SoftVotingClassifier([("nb", GaussianNB())])):
         model = Model(one.fit(features.X, features.y), features.classes, features.specs)

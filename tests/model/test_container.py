@@ -1,4 +1,4 @@
-"""Hostile containers are refused before their data is read."""
+"""Tests that hostile containers are refused before their data is read."""
 
 import json
 import struct
@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_round_trip(path: Path) -> None:
-    """Values, types and shapes are kept, also of an empty array."""
+    """Values, types and shapes are kept, even those of an empty array."""
     description, arrays = read_container(path)
     assert description == {"a": 1}
     assert arrays.keys() == ARRAYS.keys()
@@ -75,7 +75,7 @@ HOSTILE: dict[str, Callable[[Path, bytes], object]] = {
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("message", HOSTILE)
 def test_hostile_archives(message: str, path: Path) -> None:
-    """Bombs, further members, another order, and bytes before, between or after the members."""
+    """Bombs, additional or reordered members, and stray bytes are refused."""
     with zipfile.ZipFile(path) as archive:
         arrays = archive.read("arrays.safetensors")
     HOSTILE[message](path, arrays)
@@ -90,7 +90,7 @@ def test_hostile_archives(message: str, path: Path) -> None:
     ids=range(11),
 )  # fmt: skip
 def test_hostile_json(text: str) -> None:
-    """Each text is one error, including deep nesting, huge numbers and lone surrogates."""
+    """Each invalid text is one error, including deep nesting, huge numbers and lone surrogates."""
     with pytest.raises(DamagedModelError):
         parse_description(text.encode())
 
@@ -118,7 +118,7 @@ def arrays_with(header: object, n_bytes: int = 8) -> np.ndarray:
     ],
 )
 def test_hostile_arrays(message: str, header: dict[str, tuple[str, list[int], list[int]]]) -> None:
-    """Offsets, shapes and types are checked before an array is made."""
+    """Invalid offsets, shapes and types are refused before an array is created."""
     named = {
         name: {"dtype": dtype, "shape": shape, "data_offsets": offsets}
         for name, (dtype, shape, offsets) in header.items()

@@ -1,4 +1,4 @@
-"""Limits of model files: small files that would take much memory or time are refused."""
+"""Tests of the limits of model files, which refuse small files of large cost."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ DUMMY = {"kind": "DummyClassifier", "classes": [0]}
 
 
 def trees(n: int, children: Array) -> dict[str, Array]:
-    """Return the arrays of `n` trees with these children."""
+    """Return the arrays of `n` trees with the given children."""
     left, right = np.tile(children.astype(np.int32), n)
     return {
         "estimator/sizes": np.full(n, len(children[0]), np.int32),
@@ -34,7 +34,7 @@ def trees(n: int, children: Array) -> dict[str, Array]:
 
 
 def test_a_node_of_a_tree_is_the_child_of_one_node() -> None:
-    """Nodes that share a leaf would have predictions that the file does not hold."""
+    """Trees whose nodes share a child are refused."""
     node = {"kind": "OrderedForestClassifier", "classes": LABELS}
     leaves = {"estimator/leaves": np.array([[1, 0], [0, 1]], np.float32)}
     shared = np.array([[1, 2, -1, -1], [3, 3, -1, -1]])
@@ -47,7 +47,7 @@ def test_a_node_of_a_tree_is_the_child_of_one_node() -> None:
 
 @pytest.mark.parametrize("kind", ["Pipeline", "BaggedClassifier"])
 def test_numbers_of_nodes_and_steps_are_limited(kind: str) -> None:
-    """Thousands of steps of a pipeline, or of nodes of a file, are refused."""
+    """Pipelines of thousands of steps, and files of too many nodes, are refused."""
     n = 21 if kind == "Pipeline" else 10_000
     steps = [{"kind": "Normalizer"}] * n
     names = [str(number) for number in range(n)]
@@ -59,7 +59,7 @@ def test_numbers_of_nodes_and_steps_are_limited(kind: str) -> None:
 
 
 def test_number_of_trees_is_limited() -> None:
-    """A file of trees with one node is refused before the trees are built."""
+    """Too many trees are refused before they are built."""
     node = {"kind": "BoostedTreesClassifier", "classes": LABELS, "scores": "margins"}
     arrays = trees(100_001, np.array([[-1], [-1]]))
     arrays["estimator/baseline"] = np.zeros(1, np.float32)
@@ -68,7 +68,7 @@ def test_number_of_trees_is_limited() -> None:
 
 
 def test_members_times_classes_are_limited() -> None:
-    """Many members with few of many classes are refused."""
+    """The product of members and classes is limited."""
     n = 21
     node = {
         "kind": "SoftVotingClassifier",
@@ -82,7 +82,7 @@ def test_members_times_classes_are_limited() -> None:
 
 
 def test_a_vote_holds_one_member_in_memory() -> None:
-    """A vote predicts with the next member after the last one was added."""
+    """A vote predicts with one member at a time, and adds up the probabilities."""
     alive: list[int] = []
 
     class Tracked(np.ndarray):
@@ -124,21 +124,21 @@ def rewritten(saved: Path, folder: Path, change: Callable[[dict[str, Any]], None
     ],
 )  # fmt: skip
 def test_fields_of_scores_are_checked(changes: dict[str, Any], saved: Path, tmp_path: Path) -> None:
-    """A score with an unknown field or a value of another type is refused."""
+    """A score with an unknown field or a value of the wrong type is refused."""
     path = rewritten(saved, tmp_path, lambda d: d["scores"][3].update(changes))
     with pytest.raises(RefusedFileError, match=f"{next(iter(changes))!r} in row 3 of 'scores'"):
         load_model(path)
 
 
 def test_scores_need_their_fields(saved: Path, tmp_path: Path) -> None:
-    """An empty score is refused."""
+    """A score without fields is refused."""
     path = rewritten(saved, tmp_path, lambda d: d.update(scores=[{}]))
     with pytest.raises(RefusedFileError, match="row 0 of 'scores' has no 'classifier'"):
         load_model(path)
 
 
 def test_number_of_scored_classifiers_is_limited(saved: Path, tmp_path: Path) -> None:
-    """A table of thousands of classifiers is refused."""
+    """Scores of thousands of classifiers are refused."""
 
     def repeat(description: dict[str, Any]) -> None:
         row = description["scores"][0]
@@ -154,7 +154,7 @@ def test_number_of_scored_classifiers_is_limited(saved: Path, tmp_path: Path) ->
     ids=["class", "fact"],
 )
 def test_length_of_texts_is_limited(changes: dict[str, Any], saved: Path, tmp_path: Path) -> None:
-    """A name of megabytes would take minutes to print."""
+    """Names of megabytes, which would take minutes to print, are refused."""
     path = rewritten(saved, tmp_path, lambda d: d.update(changes))
     with pytest.raises(RefusedFileError, match="has more than 4096 characters"):
         load_model(path)
@@ -163,7 +163,7 @@ def test_length_of_texts_is_limited(changes: dict[str, Any], saved: Path, tmp_pa
 def test_info_without_the_number_of_folds(
     saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The facts about the fit are optional."""
+    """`clipfeat info` works without the optional facts about the fit."""
     info(rewritten(saved, tmp_path, lambda d: d["about"].pop("cv")))
     assert re.search(r"\?-fold cross-validation", capsys.readouterr().out)
 
@@ -171,7 +171,7 @@ def test_info_without_the_number_of_folds(
 def test_a_model_beyond_a_limit_is_not_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever can be saved can be read. An existing file is kept."""
+    """A model that could not be loaded is not saved, and an existing file is kept."""
     model = fit(make_features(), "rf", cv=0)
     model.save(tmp_path / "model.clipfeat")
     monkeypatch.setattr("clipfeat.model.nodes.MAX_TREES", 50)
@@ -208,7 +208,7 @@ def test_fields_of_an_adaptation_are_checked(
 
 @pytest.mark.parametrize("prior", [[0.5], [0.5, 0.6], [0.0, 1.0], [1, 0], None, {}])
 def test_the_class_shares_are_checked(prior: Any, saved: Path, tmp_path: Path) -> None:
-    """Shares are positive numbers with the sum 1, one for each class."""
+    """There is one positive share per class, and their sum is 1."""
     with pytest.raises(RefusedFileError, match="'prior' is not 2 positive shares"):
         load_model(rewritten(saved, tmp_path, lambda d: d.update(prior=prior)))
 
@@ -216,7 +216,7 @@ def test_the_class_shares_are_checked(prior: Any, saved: Path, tmp_path: Path) -
 def test_a_model_without_class_shares_and_one_with_an_adaptation(
     saved: Path, tmp_path: Path
 ) -> None:
-    """Both fields are optional."""
+    """Class shares and adaptations are optional."""
 
     def change(description: dict[str, Any]) -> None:
         del description["prior"]

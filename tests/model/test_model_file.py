@@ -1,4 +1,4 @@
-"""Model files: round trips, refused files, and predictions of a loaded model."""
+"""Tests of model files: round trips, refused files, and predictions of loaded models."""
 
 import json
 import pickle
@@ -30,7 +30,7 @@ from tests.conftest import make_features, make_spec
 @pytest.mark.parametrize("clf", [*classifiers(), "logreg,knn,rf,lgbm,xgb,svm"])
 @pytest.mark.parametrize("encoders", [1, 2])
 def test_round_trip_is_equal_to_the_bit(clf: str, encoders: int, tmp_path: Path) -> None:
-    """A loaded model gives the same bits, for each classifier and vote and one or two encoders."""
+    """Each loaded classifier or vote gives bit-identical probabilities."""
     sets = [make_features(groups=True), make_features(name="other", seed=4, groups=True)]
     data = join(sets[:encoders])
     model = fit(data, clf, cv=0)
@@ -42,7 +42,7 @@ def test_round_trip_is_equal_to_the_bit(clf: str, encoders: int, tmp_path: Path)
 
 
 def test_arrays_are_predicted_by_models_of_arrays(features: FeatureSet, tmp_path: Path) -> None:
-    """A model of arrays takes arrays of its width; a model with an encoder needs a feature set."""
+    """A model fitted on arrays accepts arrays of its width. A model with an encoder does not."""
     X = np.asarray(features.X)
     data = FeatureSet.from_arrays(X, features.labels.tolist())
     model = load_model(fit(data, "logreg", cv=0).save(tmp_path / "model.clipfeat"))
@@ -69,7 +69,7 @@ def saved(features: FeatureSet, tmp_path: Path) -> Path:
 
 
 def test_scores_are_stored(saved: Path) -> None:
-    """The file contains the cross-validated scores and the number of images."""
+    """The file stores the cross-validated scores and the number of images."""
     model = load_model(saved)
     assert {row["metric"] for row in model.scores} >= {"accuracy", "log_loss"}
     assert model.about["images"] == 40
@@ -77,7 +77,7 @@ def test_scores_are_stored(saved: Path) -> None:
 
 @pytest.mark.parametrize("dump", [pickle.dump, joblib.dump])
 def test_pickles_are_never_read(dump: object, tmp_path: Path) -> None:
-    """A pickle or joblib file is refused and its code does not run."""
+    """A pickle or joblib file is refused, and its code does not run."""
     ran = tmp_path / "ran"
     path = tmp_path / "model.clipfeat"
     with path.open("wb") as out:
@@ -98,7 +98,7 @@ class Trap:
 
 
 def test_version_1_is_refused(tmp_path: Path) -> None:
-    """The error of a file that could run code says how to replace it."""
+    """The error for a version 1 file, which could run code, says how to replace it."""
     path = tmp_path / "model.clipfeat"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("meta.json", "{}")
@@ -117,7 +117,7 @@ def test_a_later_version_is_refused(saved: Path) -> None:
 
 
 def test_other_tools_read_the_arrays(saved: Path) -> None:
-    """The zip and safetensors libraries read the file, and its members are stored plainly."""
+    """The zip and safetensors libraries can read the file and its uncompressed members."""
     with zipfile.ZipFile(saved) as archive:
         assert archive.namelist() == ["model.json", "arrays.safetensors"]
         arrays = safetensors.numpy.load(archive.read("arrays.safetensors"))
@@ -127,7 +127,7 @@ def test_other_tools_read_the_arrays(saved: Path) -> None:
 
 
 def test_undefined_scores_are_kept(saved: Path) -> None:
-    """NaN is not JSON: it is stored as null."""
+    """NaN scores are stored as null, because JSON has no NaN."""
     model = load_model(saved)
     row = {**model.scores[0], "value": float("nan")}
     replace(model, scores=[row]).save(saved, overwrite=True)
@@ -135,7 +135,7 @@ def test_undefined_scores_are_kept(saved: Path) -> None:
 
 
 def test_features_of_another_encoder_are_refused(saved: Path) -> None:
-    """The error names each field that differs, or the wrong number of encoders."""
+    """The error names each differing field, or the wrong number of encoders."""
     model = load_model(saved)
     with pytest.raises(FingerprintError, match="name: 'spectrum', not 'other'"):
         model.predict_proba(make_features(name="other"))
@@ -145,7 +145,7 @@ def test_features_of_another_encoder_are_refused(saved: Path) -> None:
 
 
 def test_overwriting_must_be_requested(saved: Path, features: FeatureSet) -> None:
-    """An existing file is replaced only with `overwrite`."""
+    """An existing file is replaced only if `overwrite` is set."""
     model = fit(features, "dummy", cv=0)
     with pytest.raises(OutputExistsError):
         model.save(saved)
@@ -155,7 +155,7 @@ def test_overwriting_must_be_requested(saved: Path, features: FeatureSet) -> Non
 
 
 def test_a_class_absent_from_training_is_a_zero_column() -> None:
-    """Columns follow the model's classes, even if the estimator was not fitted on all of them."""
+    """Columns follow the model's classes, even those that were not fitted."""
 
     class Half:
         classes_ = np.array([1])
@@ -169,7 +169,7 @@ def test_a_class_absent_from_training_is_a_zero_column() -> None:
 
 
 def test_encoders_may_come_in_any_order() -> None:
-    """The model selects its columns from feature files in any order."""
+    """The model finds its columns in feature files of any order."""
     a, b = make_features(), make_features(name="other", seed=4)
     model = fit(join([a, b]), "logreg", cv=0)
     expected = model.predict_proba(join([a, b]))
@@ -177,7 +177,7 @@ def test_encoders_may_come_in_any_order() -> None:
 
 
 def test_a_model_of_some_layers_takes_all_layers() -> None:
-    """A model of some layers accepts features of all layers, and refuses features that lack one."""
+    """A model of some layers accepts features with further layers, but none with fewer."""
     spec = make_spec(layer="0/mean,1/mean,last", widths=(2, 3, 1))
     every = replace(make_features(), specs=(spec,))
     some = every.narrowed("1,last")
@@ -191,10 +191,10 @@ def test_a_model_of_some_layers_takes_all_layers() -> None:
 
 
 def test_copies_of_an_image_have_one_answer() -> None:
-    """Identical images are computed once. Rows with one key but different features are not."""
+    """Identical images get identical rows. Equal keys with different features do not."""
 
     class ByPosition:
-        """Estimator whose probabilities depend on the position in the batch, as BLAS may."""
+        """Estimator whose probabilities depend on the position in the batch, as with BLAS."""
 
         classes_ = np.arange(2)
 

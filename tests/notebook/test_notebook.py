@@ -1,4 +1,4 @@
-"""The example notebook runs in a Jupyter kernel, and its cells show cards and progress."""
+"""Test that the example notebook runs in a Jupyter kernel, and shows cards and progress."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ with reporting(True) as report:
 
 
 def test_the_example_runs_and_shows_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each result has HTML and plain text; a long run ends with the time of each phase."""
+    """Results have HTML and plain text. A long run ends with the time of each phase."""
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")

@@ -1,4 +1,4 @@
-"""Every public result has a card for notebooks and a plain text; hostile names are text in both."""
+"""Tests that every public result has a card and a plain text, with hostile names escaped."""
 
 import re
 from collections.abc import Callable
@@ -69,7 +69,7 @@ NEXT = {
 
 @pytest.mark.parametrize("name", RESULTS)
 def test_hostile_names_are_text(name: str) -> None:
-    """No name becomes markup or a control character, in HTML and in plain text."""
+    """No name becomes markup or a control character, in HTML or in plain text."""
     result = RESULTS[name]()
     html, text = result._repr_html_(), repr(result)
     assert "&lt;script&gt;" in html and "<script" not in html
@@ -82,7 +82,7 @@ def test_hostile_names_are_text(name: str) -> None:
 
 
 def test_a_set_without_labels_and_a_set_of_many_classes_have_cards() -> None:
-    """Without two classes, the next call is a prediction. Classes past the twelfth are counted."""
+    """The card suggests a prediction without two classes, and shows at most 12 classes."""
     unlabelled = FeatureSet.from_arrays(np.eye(3), ["", "", ""])
     assert "3 images without a label." in unlabelled._repr_html_()
     assert "<code>model.predict(features)</code>" in unlabelled._repr_html_()
@@ -92,7 +92,7 @@ def test_a_set_without_labels_and_a_set_of_many_classes_have_cards() -> None:
 
 
 def test_numbers_are_those_of_the_objects() -> None:
-    """The cards of a run, its leaderboard and a model state the same scores."""
+    """The cards of a run, its leaderboard and a model show the same scores."""
     run = make_run(with_generators(40))
     board = run.leaderboard()
     first = board.entries[0]

@@ -1,4 +1,4 @@
-"""Adaptation of models to new domains."""
+"""Tests of adapting models to new domains."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ def model() -> Model:
 
 
 def new_domain(n_per_class: int, moved: float = 0.0, *, seed: int = 1) -> FeatureSet:
-    """Return images that are not training images, with all features moved by a number."""
+    """Return images that are not training images, with all features shifted by a number."""
     features = make_features(n_per_class, seed=seed)
     keys = np.array([f"{i + 10_000:032x}".encode() for i in range(len(features))])
     return replace(features, X=features.X - np.float32(moved), keys=keys)
@@ -51,7 +51,7 @@ def test_labels_correct_a_moved_domain(model: Model, tmp_path: Path) -> None:
 
 
 def test_a_shift_is_a_logistic_regression_of_intercepts(model: Model) -> None:
-    """The shift equals that of scikit-learn on a constant feature, if the logits are constant."""
+    """With constant logits, the shift equals that of scikit-learn's logistic regression."""
     y = np.array([0] * 30 + [1] * 10)
     p = np.full((40, 2), 0.5)
     # The prior of the shifts' difference has twice their variance.
@@ -63,7 +63,7 @@ def test_a_shift_is_a_logistic_regression_of_intercepts(model: Model) -> None:
 
 
 def test_scores_after_leave_each_image_out(model: Model) -> None:
-    """The scores after are those of shifts that were fitted without the scored image."""
+    """Scores after the adaptation use shifts fitted without the scored image."""
     features = new_domain(6, 0.8)
     adapted = clipfeat.adapt(model, features, progress=False)
     p, y = model.predict_proba(features), features.y
@@ -82,7 +82,7 @@ def test_scores_after_leave_each_image_out(model: Model) -> None:
 
 
 def test_unlabelled_images_correct_class_frequencies(model: Model) -> None:
-    """The shares of the classes are estimated, and the log loss falls."""
+    """The class frequencies are estimated, and the log loss decreases."""
     rows = np.r_[0:1000, 1000:1100]
     features = new_domain(1000).take(rows)
     adapted = clipfeat.adapt(model, features, unlabelled=True, progress=False)
@@ -96,7 +96,7 @@ def test_unlabelled_images_correct_class_frequencies(model: Model) -> None:
 
 
 def test_several_classes() -> None:
-    """Each class has a shift of its own."""
+    """With three classes, each class has its own shift."""
     classes = ("a", "b", "c")
     model = fit(make_features(60, classes, apart=3), "logreg", cv=0)
     new = make_features(20, classes, apart=3, seed=1)
@@ -110,7 +110,7 @@ def test_several_classes() -> None:
 
 
 def test_too_few_images(model: Model) -> None:
-    """Ten labelled images with two of each class are needed. Training images do not count."""
+    """Ten labelled images, with two of each class, are required. Training images do not count."""
     with pytest.raises(LabelError, match=r"needs 10 labelled images, .* are 8 \(4 real, 4 fake\)"):
         clipfeat.adapt(model, new_domain(4), progress=False)
     one_class = new_domain(20).take(np.arange(20, 40))
@@ -125,7 +125,7 @@ def test_too_few_images(model: Model) -> None:
 
 
 def test_a_probability_of_zero_has_no_influence() -> None:
-    """No shift changes it, so many such images must not move the others."""
+    """Images with a zero probability, which no shift changes, do not affect the shifts."""
     y, p = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2], [0.3, 0.7]])
     certain = np.tile([1.0, 0.0], (5, 1))
     with_certain = fit_shifts(np.r_[y, [1] * 5], np.vstack([p, certain]))
@@ -134,7 +134,7 @@ def test_a_probability_of_zero_has_no_influence() -> None:
 
 @pytest.mark.parametrize(("balance", "share"), [("none", 0.8), ("weights", 0.5)])
 def test_the_shares_of_the_training_set_are_stored(balance: str, share: float) -> None:
-    """Balanced classes count as equally frequent, because the probabilities refer to that."""
+    """With balancing, classes count as equally frequent in training."""
     features = make_features(40).take(np.r_[0:40, 40:50])
     assert fit(features, "logreg", cv=0, options=FitOptions(balance=balance)).prior == (
         pytest.approx((share, 1 - share))
@@ -142,7 +142,7 @@ def test_the_shares_of_the_training_set_are_stored(balance: str, share: float) -
 
 
 def test_an_adapted_model_does_not_abstain() -> None:
-    """The calibration is that of another domain. The original model keeps it."""
+    """An adapted model does not abstain. The original model keeps its calibration."""
     data = make_features(40)
     model = fit(data, "logreg", cv=2, options=FitOptions(abstain=0.05))
     adapted = clipfeat.adapt(model, new_domain(20, 0.8), progress=False)

@@ -25,19 +25,19 @@ def predictions(paths: list[str], labels: list[str]) -> Predictions:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Write one image of each colour."""
+    """Write an image of each colour."""
     for number, colour in enumerate(COLOURS):
         Image.new("RGB", (200, 100), colour).save(tmp_path / f"{number}.png")
     return tmp_path
 
 
 def at(sheet: Image.Image, place: int, x: int, y: int) -> tuple[int, ...]:
-    """Return the colour of a point of the image with a number, in a sheet of one row."""
+    """Return the colour of a point of one image in a sheet of one row."""
     return sheet.getpixel((GAP + place * (SIDE + GAP) + x, GAP + y))  # type: ignore[return-value]
 
 
 def test_each_image_has_its_border(folder: Path) -> None:
-    """The border shows whether the prediction is right, and the image is in the middle of it."""
+    """Each image is centred in a border that shows whether the prediction is right."""
     made = predictions(["0.png", "1.png", "2.png"], ["cat", "dog", ""])
     sheet = contact_sheet(made, folder)
     assert sheet.size == (3 * (SIDE + GAP) + GAP, SIDE + 2 * LINE + 2 * GAP)
@@ -48,7 +48,7 @@ def test_each_image_has_its_border(folder: Path) -> None:
 
 
 def test_captions_name_the_classes(folder: Path) -> None:
-    """The first line of a caption is always there, the second only under a mistake."""
+    """The first caption line is always present. The second one appears only for mistakes."""
     sheet = contact_sheet(predictions(["0.png", "1.png"], ["cat", "dog"]), folder)
     dark = np.asarray(sheet.convert("L")) < 128
     lines = [
@@ -60,7 +60,7 @@ def test_captions_name_the_classes(folder: Path) -> None:
 
 
 def test_evenly_spaced_images_are_drawn(folder: Path) -> None:
-    """Fewer images than predictions are spread over all of them, without unreadable images."""
+    """If the sheet has too few places, images are chosen evenly from the readable ones."""
     made = predictions(["0.png", "no.png", "1.png", "2.png"], [""] * 4)
     p = made.probabilities.copy()
     p[1] = np.nan
@@ -72,7 +72,7 @@ def test_evenly_spaced_images_are_drawn(folder: Path) -> None:
 
 
 def test_a_video_has_its_middle_frame(tmp_path: Path) -> None:
-    """Of three frames, with growing grey levels, the second is drawn."""
+    """A video is represented by its middle frame."""
     write(tmp_path / "a.mp4", 30)
     inputs = SourceOptions(frames=FrameSampling(frames=3))
     whole = contact_sheet(predictions(["a.mp4"], [""]), tmp_path, inputs=inputs)
@@ -82,14 +82,14 @@ def test_a_video_has_its_middle_frame(tmp_path: Path) -> None:
 
 
 def test_images_in_memory_are_drawn() -> None:
-    """A source of arrays works like a folder."""
+    """Images in arrays are drawn like images in a folder."""
     source = image_source(np.full((2, 8, 8, 3), 77, dtype=np.uint8))
     sheet = contact_sheet(predictions([one.path for one in source], ["", ""]), source)
     assert at(sheet, 1, SIDE // 2, SIDE // 2) == (77, 77, 77)
 
 
 def test_missing_images_are_an_error(folder: Path) -> None:
-    """The error names a path that the source lacks."""
+    """If the source lacks an image, the error names a missing path."""
     with pytest.raises(UsageError, match=r"1 of 2 images are not in the source, such as 'x\.png'"):
         contact_sheet(predictions(["0.png", "x.png"], ["", ""]), folder)
     with pytest.raises(UsageError, match="got 0 images"):

@@ -1,4 +1,4 @@
-"""Robustness: degraded images, decoded once, and their metrics."""
+"""Tests of robustness: degraded images, which are decoded once, and their metrics."""
 
 import json
 import shutil
@@ -44,7 +44,7 @@ def model(image_folder: Path, tmp_path: Path) -> Model:
 
 
 def test_every_metric_of_every_strength(model: Model, image_folder: Path) -> None:
-    """The table has a row per degradation, strength and metric, with the original images first."""
+    """The table has a row per degradation, strength and metric. Original images come first."""
     table = robustness(
         model, image_folder, device="cpu", resources=EmbedResources(batch_size=8)
     ).to_pandas()
@@ -61,7 +61,7 @@ def test_every_metric_of_every_strength(model: Model, image_folder: Path) -> Non
 def test_scores_equal_those_of_degraded_files(
     model: Model, image_folder: Path, tmp_path: Path
 ) -> None:
-    """Images saved as JPEG of quality 50 have the metrics that robustness reports."""
+    """Metrics at JPEG quality 50 equal those of images saved at this quality."""
     for path in sorted(image_folder.rglob("*.png")):
         target = (tmp_path / "jpeg" / path.relative_to(image_folder)).with_suffix(".jpg")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def test_scores_equal_those_of_degraded_files(
 def test_each_image_is_decoded_once(
     model: Model, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All degradations of an image share one read and one decoding of its file."""
+    """All degradations of an image use one read and one decoding."""
     read: Counter[str] = Counter()
     original = FileBytes.read
 
@@ -114,7 +114,7 @@ def test_invalid_arguments_are_refused(model: Model, image_folder: Path) -> None
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (64, 48)], ids=str)
 def test_every_degradation_takes_every_size(size: tuple[int, int]) -> None:
-    """Each degradation is deterministic and gives the documented size, even for one pixel."""
+    """Degradations are deterministic and give the documented size, even for one pixel."""
     width, height = size
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     for one in DEGRADATIONS.values():
@@ -130,7 +130,7 @@ def test_every_degradation_takes_every_size(size: tuple[int, int]) -> None:
 
 
 def test_blur_is_a_gaussian() -> None:
-    """A point becomes a Gaussian with the variance sigma², and the brightness is preserved."""
+    """A point becomes a Gaussian of variance sigma², and the brightness stays the same."""
     pixels = np.zeros((41, 41, 3), dtype=np.uint8)
     pixels[20, 20] = 255
     bell = View("blur", '[["Blur", {"sigma": 1}]]').apply(pixels, b"0" * 16)[:, :, 0].astype(float)
@@ -140,7 +140,7 @@ def test_blur_is_a_gaussian() -> None:
 
 
 def test_steps_of_files_of_views_are_checked(tmp_path: Path) -> None:
-    """Files of views may use the steps of degradations. Invalid arguments are refused."""
+    """A file of views may use degradations. Invalid arguments are errors."""
     good = tmp_path / "good.json"
     good.write_text('{"web": [{"WEBP": {"quality": 60}}, {"Blur": {"sigma": 1}}]}')
     assert list(read_views(str(good))) == ["original", "web"]
@@ -151,7 +151,7 @@ def test_steps_of_files_of_views_are_checked(tmp_path: Path) -> None:
 
 
 def test_faces_are_averaged_for_each_degradation(tmp_path: Path) -> None:
-    """A model of faces degrades each face, and an image counts once."""
+    """Each face is degraded, and an image with several faces counts once."""
     people = tmp_path / "people"
     people.mkdir()
     Image.fromarray(skimage.data.astronaut()).save(people / "one.png")
@@ -181,7 +181,7 @@ def test_faces_are_averaged_for_each_degradation(tmp_path: Path) -> None:
 def test_phases_are_reported(
     model: Model, image_folder: Path, phases_of: Callable[[Callable[..., Any]], list[str]]
 ) -> None:
-    """The degraded images are scored after all of them are encoded."""
+    """Scoring begins after all degraded images are encoded."""
     assert phases_of(partial(robustness, model, image_folder, degradations=["jpeg"])) == [
         "listing", "opening", "encoding", "scoring"
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Explanations: nearest training images and probabilities of the members."""
+"""Tests of explanations: nearest training images and the members' probabilities."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ def known(image_folder: Path, tmp_path: Path) -> FeatureSet:
 
 
 def test_a_training_image_is_nearest_to_itself(known: FeatureSet, image_folder: Path) -> None:
-    """Its distance is zero. The mean of the members is the model's probability."""
+    """The distance is zero. The mean over the members is the model's probability."""
     model = fit(known, "logreg,knn", cv=0)
     explained = explain(model, image_folder, known, n_neighbours=3)
     assert [one.path for one in explained] == known.paths.tolist()
@@ -44,7 +44,7 @@ def test_a_training_image_is_nearest_to_itself(known: FeatureSet, image_folder: 
 
 
 def test_the_page_is_self_contained(known: FeatureSet, image_folder: Path) -> None:
-    """The page embeds thumbnails, refers to no URL or script, and escapes names."""
+    """The page contains its thumbnails, loads no URL or script, and escapes names."""
     (image_folder / "fake" / "a<b>.png").write_bytes(
         (image_folder / "fake" / "fake-00.png").read_bytes()
     )
@@ -74,7 +74,7 @@ def test_errors_of_explain(known: FeatureSet, image_folder: Path, tmp_path: Path
 def test_phases_are_reported(
     known: FeatureSet, image_folder: Path, phases_of: Callable[[Callable[..., Any]], list[str]]
 ) -> None:
-    """The neighbours are searched after all images are encoded."""
+    """The search for neighbours begins after all images are encoded."""
     model = fit(known, "logreg", cv=0)
     assert phases_of(partial(explain, model, image_folder, known)) == [
         "listing", "opening", "encoding", "explaining"

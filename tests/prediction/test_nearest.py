@@ -1,4 +1,4 @@
-"""Nearest training images."""
+"""Tests of the search for nearest training images."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from tests.conftest import make_features, make_spec
 
 
 def test_the_distance_is_the_mean_over_the_encoders() -> None:
-    """Each encoder counts equally, whatever the number and the scale of its columns."""
+    """Each encoder has the same weight, whatever its number of columns and its scale."""
     one, other = make_features(n_features=4), make_features(n_features=30, seed=1, name="timm:a")
     both = replace(one, X=np.hstack([one.X, 100 * other.X]), specs=(*one.specs, *other.specs))
     mean = (
@@ -23,7 +23,7 @@ def test_the_distance_is_the_mean_over_the_encoders() -> None:
 
 
 def test_nearest_images_are_sorted_and_labelled(features: FeatureSet) -> None:
-    """A training image is nearest to itself. A constant column has no influence."""
+    """A training image is nearest to itself. Constant columns have no influence."""
     constant = np.full((len(features), 1), 7, dtype=np.float32)
     padded = replace(
         features, X=np.hstack([features.X, constant]), specs=(make_spec(n_features=7),)
@@ -38,7 +38,7 @@ def test_nearest_images_are_sorted_and_labelled(features: FeatureSet) -> None:
 
 
 def test_a_file_is_listed_once(features: FeatureSet) -> None:
-    """Its views are not searched, and its own key can be left out."""
+    """Views are not searched, and the image itself can be excluded by its key."""
     rows = np.repeat(np.arange(len(features)), 3)
     views = np.array(["original", "jpeg75", ""] * len(features))  # the last one is another frame
     files = features.paths[rows]
@@ -55,6 +55,6 @@ def test_a_file_is_listed_once(features: FeatureSet) -> None:
 
 
 def test_features_of_another_encoder_are_refused(features: FeatureSet) -> None:
-    """The message names the difference."""
+    """The error names the difference between the encoders."""
     with pytest.raises(FingerprintError, match="n_features"):
         NearestImages(features, (make_spec(n_features=7),))

@@ -1,4 +1,4 @@
-"""Predictions for images, feature files and feature sets."""
+"""Tests of predictions for images, feature files and feature sets."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -44,7 +44,7 @@ def test_images_and_features_agree(model: Model, image_folder: Path, tmp_path: P
 
 
 def test_a_model_predicts_itself(model: Model, image_folder: Path) -> None:
-    """`Model.predict` takes the sources and the options of `predict`."""
+    """`Model.predict` accepts the same sources and options as `predict`."""
     options: dict[str, Any] = {"device": "cpu", "progress": False}
     of_model = model.predict(image_folder, **options)
     expected = predict(model, image_folder, **options)
@@ -69,7 +69,7 @@ def test_every_image_has_a_row(model: Model, image_folder: Path) -> None:
 
 
 class ByPosition:
-    """Estimator whose probabilities depend on the position in the batch, as BLAS may."""
+    """Estimator whose probabilities depend on the position in the batch, as BLAS results may."""
 
     classes_ = np.arange(2)
 
@@ -90,7 +90,7 @@ def test_copies_have_one_answer(model: Model, image_folder: Path) -> None:
 
 
 def test_a_source_of_unreadable_images(model: Model, tmp_path: Path) -> None:
-    """Every image has a row with its label, even if none is readable."""
+    """If no image is readable, every image still has a row with its label."""
     for name in ("a", "b"):
         (tmp_path / "bad" / "real").mkdir(parents=True, exist_ok=True)
         (tmp_path / "bad" / "real" / f"{name}.png").write_text("text")
@@ -104,7 +104,7 @@ def test_a_source_of_unreadable_images(model: Model, tmp_path: Path) -> None:
 
 
 def test_options_that_do_not_fit_are_refused(model: Model, image_folder: Path) -> None:
-    """Faces come from the model, and Ray only writes files."""
+    """Options for faces, which the model determines, and the engine ray are refused."""
     with pytest.raises(UsageError, match="Leave out the argument `faces`"):
         predict(model, image_folder, inputs=SourceOptions(faces=open_finder("all")))
     with pytest.raises(UsageError, match="'ray' can only write feature files"):
@@ -112,7 +112,7 @@ def test_options_that_do_not_fit_are_refused(model: Model, image_folder: Path) -
 
 
 def test_recorded_failures_have_rows_too(model: Model, image_folder: Path, tmp_path: Path) -> None:
-    """The failures of a feature file are among its predictions."""
+    """Failures that a feature file records have rows in the predictions."""
     (image_folder / "bad.png").write_text("text")
     embed(
         image_folder, tmp_path / "out.h5", encoder="spectrum", options=EncoderOptions(device="cpu")
@@ -135,7 +135,7 @@ def test_other_features_are_refused(model: Model, image_folder: Path, tmp_path: 
 
 
 def test_weights_go_to_encoders_with_weights(image_folder: Path, tmp_path: Path) -> None:
-    """An encoder without weights takes no file."""
+    """Weights files are given only for encoders that have weights."""
     file = tmp_path / "weights.safetensors"
     save_file(timm.create_model("test_efficientnet").state_dict(), file)
     embed(image_folder, tmp_path / "a.h5", encoder="spectrum", options=EncoderOptions(device="cpu"))
@@ -152,7 +152,7 @@ def test_weights_go_to_encoders_with_weights(image_folder: Path, tmp_path: Path)
 def test_a_table_has_one_prediction_for_each_of_its_rows(
     model: Model, image_folder: Path, tmp_path: Path
 ) -> None:
-    """Repeated, missing and empty paths keep their rows, in the order of the table."""
+    """Repeated, missing and empty paths keep their rows and order."""
     first, second = sorted(f"real/{path.name}" for path in (image_folder / "real").iterdir())[:2]
     table = image_folder / "rows.csv"
     table.write_text(f"path,note\n{second},a\n,b\nnone.png,c\n{first},d\n{second},e\n")
@@ -165,7 +165,7 @@ def test_a_table_has_one_prediction_for_each_of_its_rows(
 
 
 def test_labels_of_a_table_score_features(model: Model, image_folder: Path, tmp_path: Path) -> None:
-    """Features and images are scored alike with the labels of a table, which may be partial."""
+    """A table's labels, which may be partial, give the same scores for features and images."""
     (image_folder / "real" / "bad.png").write_text("text")
     table = tmp_path / "truth.csv"
     lines = [f"{path.stem},{path.stem[:4]}" for path in sorted(image_folder.rglob("*-0*.png"))]

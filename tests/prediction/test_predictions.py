@@ -1,4 +1,4 @@
-"""Predictions with a chosen positive class, and unsure images."""
+"""Tests of predictions with another positive class, and of unsure images."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from clipfeat.prediction.predictions import Predictions
 
 @pytest.mark.parametrize("threshold", [None, 0.3])
 def test_scores_with_the_other_positive_class(threshold: float | None) -> None:
-    """The decisions stay, ties included, and the other metrics are those of the chosen class."""
+    """Predicted classes stay the same, and metrics refer to the chosen class."""
     rng = np.random.default_rng(0)
     y = np.arange(60) % 2
     positive = np.clip(rng.normal(0.3 + 0.2 * y, 0.2), 0, 1).round(1)
@@ -36,7 +36,7 @@ def test_scores_with_the_other_positive_class(threshold: float | None) -> None:
 
 
 def test_unsure_images() -> None:
-    """An image is sure if its prediction set is exactly the class that the threshold predicts."""
+    """An image is unsure unless its prediction set is exactly the predicted class."""
     p = np.array([0.05, 0.30, 0.45, 0.70, 0.95, np.nan])
     # The lowest of 19 calibration values is the smallest probability: 0.6 and 0.2.
     values = np.concatenate([np.linspace(0.6, 1, 19), np.linspace(0.2, 1, 19)])

@@ -1,4 +1,4 @@
-"""Images that one step refuses, at every place of a source and in every use of an encoder."""
+"""Tests of images that one step cannot process, in any position and any use of an encoder."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -46,7 +46,7 @@ SMALL = EmbedResources(batch_size=2, num_workers=1)
 
 
 def is_odd(pixels: RGB) -> bool:
-    """Odd images are red. Degraded ones are still red."""
+    """Return whether an image is red, the mark of odd images. Degrading keeps it."""
     return bool(pixels[..., 0].mean() > 2 * pixels[..., 1].mean())
 
 
@@ -68,7 +68,7 @@ def write_images(folder: Path, odd: list[int], *, cut: bool = False) -> list[str
 
 
 def refusing(encoder: Encoder, step: str) -> Encoder:
-    """Return the encoder, in which a step refuses odd images."""
+    """Return the encoder with a step that raises an error for odd images."""
 
     def preprocess(pixels: RGB) -> torch.Tensor:
         if not is_odd(pixels):
@@ -103,7 +103,7 @@ def model(known: FeatureSet) -> Model:
 
 @pytest.fixture(params=STEPS)
 def step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Let one step refuse odd images, wherever an encoder is opened."""
+    """Make one step raise an error for odd images in every encoder that is opened."""
     name: str = request.param
 
     def open_refusing(*arguments: Any, **options: Any) -> Encoder:
@@ -116,7 +116,7 @@ def step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 @pytest.fixture(params=PLACES)
 def odd(request: pytest.FixtureRequest, step: str, tmp_path: Path) -> list[str]:
-    """Write the images, of which some are odd, and return the paths of these."""
+    """Write the images, and return the paths of the odd ones."""
     return write_images(tmp_path / "images", PLACES[request.param], cut=step == "decode")
 
 
@@ -127,7 +127,7 @@ def embedded(folder: Path, *_: object) -> dict[str, str]:
 
 
 def embedded_with_timing(folder: Path, *_: object) -> dict[str, str]:
-    """Let the run choose its batch size."""
+    """Embed with a batch size that the run chooses by timing."""
     report = embed(folder, folder.parent / "o.h5", encoder="spectrum", options=CPU)
     assert report.n_rows + len(report.failures) == N_IMAGES
     return {failure.path: f"{failure.reason}: {failure.message}" for failure in report.failures}
@@ -170,14 +170,14 @@ def test_a_refused_image_is_one_failure(
     known: FeatureSet,
     tmp_path: Path,
 ) -> None:
-    """Exactly the odd images fail, with the reason, and all others have results."""
+    """Only the odd images fail, with the reason. All others have results."""
     failures = use(tmp_path / "images", model, known)
     assert sorted(failures) == sorted(odd)
     assert all(STEPS[step] in reason for reason in failures.values() if reason)
 
 
 def refuse(weights: bytes) -> Callable[[RGB], list[Any]]:
-    """Make a detector that finds no face, and fails on odd images."""
+    """Make a face detector that finds no face, and raises an error for odd images."""
 
     def detect(pixels: RGB) -> list[Any]:
         if is_odd(pixels):
@@ -189,7 +189,7 @@ def refuse(weights: bytes) -> Callable[[RGB], list[Any]]:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_an_image_that_the_face_detector_refuses_is_one_failure(place: str, tmp_path: Path) -> None:
-    """An error of the detector does not end the run."""
+    """An error of the detector fails the image, not the run."""
     odd = write_images(tmp_path / "images", PLACES[place])
     finder = FaceFinder("largest", 0.0, True, f"{__name__}:refuse", "none")
     report = embed(
@@ -205,7 +205,7 @@ def test_an_image_that_the_face_detector_refuses_is_one_failure(place: str, tmp_
 def test_a_transformer_names_the_refused_image(
     name: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A transformer cannot leave out a row, so its error names the first refused image."""
+    """A transformer cannot omit rows, so the error names the first failing image."""
     odd = write_images(tmp_path, PLACES[place])
     paths = sorted(tmp_path.rglob("*.png"))
     encoder = refusing(open_encoder("spectrum", CPU), name)

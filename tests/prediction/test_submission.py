@@ -1,4 +1,4 @@
-"""Filling a competition's sample submission."""
+"""Tests of filling a competition's sample submission."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def predictions(classes: tuple[str, ...] = ("real", "fake")) -> Predictions:
 def test_templates_are_filled(
     tmp_path: Path, template: str, fill: str, expected: dict[str, list[object]]
 ) -> None:
-    """Predictions are matched by id and written as the template's columns require."""
+    """Predictions are matched by id, in the form that each column requires."""
     path = tmp_path / "sample_submission.csv"
     path.write_text(template)
     filled = fill_template(predictions(), Template(path, fill))
@@ -55,7 +55,7 @@ def test_templates_are_filled(
 
 
 def test_the_column_of_ids_is_recognised(tmp_path: Path) -> None:
-    """Ids are in the column with a usual name, and a column without a name keeps none."""
+    """A usual name marks the id column. A column without a name keeps having none."""
     path = tmp_path / "sample_submission.csv"
     path.write_text(",target,Image ID\n1,0.5,2\n2,0.5,1\n")
     filled = fill_template(predictions(), Template(path))
@@ -64,7 +64,7 @@ def test_the_column_of_ids_is_recognised(tmp_path: Path) -> None:
 
 
 def test_repeated_paths_are_one_image(tmp_path: Path) -> None:
-    """An image that the input lists twice has one prediction, and two images of one id do not."""
+    """A repeated path is one image. An id that fits two images is an error."""
     path = tmp_path / "sample_submission.csv"
     path.write_text("id,target\n1,0.5\n")
     p = np.array([[0.9, 0.1], [0.9, 0.1]])
@@ -76,7 +76,7 @@ def test_repeated_paths_are_one_image(tmp_path: Path) -> None:
 
 
 def test_numeric_classes_keep_their_names(tmp_path: Path) -> None:
-    """Classes 1 and 2 are written as 1 and 2, whatever placeholder the template has."""
+    """Classes 1 and 2 are written as 1 and 2, whatever the template contains."""
     path = tmp_path / "sample_submission.csv"
     path.write_text("id,label\n2,0\n1,0\n")
     filled = fill_template(predictions(("1", "2")), Template(path))
@@ -84,7 +84,7 @@ def test_numeric_classes_keep_their_names(tmp_path: Path) -> None:
 
 
 def test_ids_without_a_prediction_are_unchanged(tmp_path: Path) -> None:
-    """Unknown and unreadable ids keep the template's value and are listed as missing."""
+    """Rows without a prediction keep the template's values and are listed."""
     path = tmp_path / "sample_submission.csv"
     path.write_text("id,target\n9,0.5\n3,0.25\n1,0.5\n")
     filled = fill_template(predictions(), Template(path))
@@ -105,7 +105,7 @@ def test_templates_that_do_not_match(tmp_path: Path, template: str, message: str
 
 
 def test_a_template_without_rows_is_refused_when_it_is_opened(tmp_path: Path) -> None:
-    """The error comes before a model is trained, and does not name an id."""
+    """An empty template is an error before a model is trained."""
     (tmp_path / "sample.csv").write_text("id,fake\n")
     with pytest.raises(UsageError, match="has no rows"):
         Template(tmp_path / "sample.csv")

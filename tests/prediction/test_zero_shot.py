@@ -1,4 +1,4 @@
-"""Zero-shot classification with descriptions of the classes."""
+"""Tests of zero-shot classification by descriptions of the classes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ TEMPLATES = ["a {}.", "an image, a {}, of a thing."]
 
 
 def test_predictions_equal_open_clips(image_folder: Path, tmp_path: Path) -> None:
-    """Two and three classes, with random weights from a file."""
+    """Probabilities for two and three classes equal those computed with open_clip."""
     torch.manual_seed(7)
     model, _, transform = open_clip.create_model_and_transforms("ViT-S-32")
     model.eval()
@@ -55,7 +55,7 @@ def test_predictions_equal_open_clips(image_folder: Path, tmp_path: Path) -> Non
 
 
 def test_classes_and_encoders_that_do_not_fit() -> None:
-    """The classes must be those of the features, and the encoder must have a text tower."""
+    """Other classes, and encoders without a text tower, are errors."""
     with pytest.raises(LabelError, match="other classes than the features have: cat, fake"):
         zero_shot(make_features(), Prompts({"real": ["photograph"], "cat": ["cat"]}))
     with pytest.raises(UsageError, match="needs features of the layer"):
@@ -77,7 +77,7 @@ def test_classes_and_encoders_that_do_not_fit() -> None:
     ],
 )
 def test_invalid_files(text: str, message: str, tmp_path: Path) -> None:
-    """The error names the file."""
+    """The error for an invalid file names the file."""
     (tmp_path / "p.yaml").write_text(text)
     with pytest.raises(UsageError, match=message) as error:
         read_prompts(tmp_path / "p.yaml")
@@ -85,7 +85,7 @@ def test_invalid_files(text: str, message: str, tmp_path: Path) -> None:
 
 
 def test_names_and_templates() -> None:
-    """Each name of a class is put into each template. A name may contain braces."""
+    """Each class name is inserted into each template. Names may contain braces."""
     prompts = Prompts({"a": ["x", "{0}"], "b": ["z"]}, ["a {}", "the {}"])
     assert prompts.texts_of("a") == ["a x", "the x", "a {0}", "the {0}"]
     with pytest.raises(UsageError, match="give 100,001 texts, expected at most 100,000"):

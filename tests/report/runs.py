@@ -1,4 +1,4 @@
-"""Simulated runs: random probabilities, scored like those of a benchmark."""
+"""Simulated runs with random probabilities, scored like those of a benchmark."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,7 +31,7 @@ def make_run(
     thresholds: bool = False,
     **about: object,
 ) -> Benchmark:
-    """Simulate entries whose probabilities are the true class plus noise, less with more skill."""
+    """Simulate entries. More skill means less noise in the probabilities of the true class."""
     plan = plan or KFold().plan(features)
     skills = skills or {"svm": 2.0, "logreg": 1.0, "soft vote": 1.8, "dummy": 0.0}
     truth = np.eye(len(features.classes))[features.y]

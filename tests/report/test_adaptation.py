@@ -1,4 +1,4 @@
-"""Remarks on adapted models."""
+"""Tests of the remarks on adapted models."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from tests.conftest import make_features
 
 
 def test_a_bound_on_the_false_positive_rate_no_longer_holds() -> None:
-    """The remarks of a model include those of its adaptation, and a warning if it did not help."""
+    """After an adaptation, remarks warn if the bound is void or nothing improved."""
     model = fit(make_features(80), "logreg", cv=2, options=FitOptions(max_fpr=0.1))
     scores = {"accuracy": 0.5, "log_loss": 0.7}
     adapted = replace(model, adaptation=Adaptation((-0.5, 0.5), "labels", 12, scores, scores))

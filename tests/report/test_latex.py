@@ -18,12 +18,12 @@ from clipfeat.report.latex import latex_comments, latex_table, latex_text
     ],
 )
 def test_special_characters_are_escaped(text: str, expected: str) -> None:
-    """No name of a class or file is read as a command."""
+    """No name of a class or file can become a command."""
     assert latex_text(text) == expected
 
 
 def test_every_row_has_the_cells_of_the_heading() -> None:
-    """A separator in a cell is escaped, and a bracket does not become an argument of a row end."""
+    """Separators in cells are escaped, and a bracket never follows a row end."""
     table = latex_table("t", ["a", "b"], [["[x]", "1"], ["y & z", "2"]])
     rows = [line for line in table.splitlines() if line.endswith(r"\\")]
     assert [len(line.replace(r"\&", "").split("&")) for line in rows] == [2, 2, 2]

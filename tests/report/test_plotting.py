@@ -13,7 +13,7 @@ OF_PROTOCOL = {"matrix", "few_shot"}
 
 @pytest.mark.parametrize("name", sorted(set(PLOTS) - OF_PROTOCOL))
 def test_each_plot_is_a_figure(name: str) -> None:
-    """Every plot that suits all protocols draws the simulated run."""
+    """Every plot that suits all protocols can draw the simulated run."""
     run = make_run(with_generators(30), None, {"svm": 1.0, "knn": 0.5})
     figure = plot(run, name)
     assert isinstance(figure, Figure)
@@ -24,7 +24,7 @@ def test_each_plot_is_a_figure(name: str) -> None:
     ("name", "protocol"), [("matrix", Matrix("generator", 2)), ("few_shot", FewShot([2, 8], 2))]
 )
 def test_a_protocol_has_a_plot_of_its_own(name: str, protocol: Protocol) -> None:
-    """The matrix and the few-shot curve need their protocols."""
+    """The matrix and the few-shot curve require their protocols."""
     features = with_generators(40)
     assert plot(make_run(features, protocol.plan(features), {"svm": 1.0}), name).axes
     with pytest.raises(DataError, match=f"no data for the plot '{name}'"):
@@ -32,7 +32,7 @@ def test_a_protocol_has_a_plot_of_its_own(name: str, protocol: Protocol) -> None
 
 
 def test_entries_choose_the_lines() -> None:
-    """By default the best entries are drawn, best first."""
+    """Entries can be chosen. By default, the best ones are drawn, best first."""
     run = make_run(with_generators(30), None, {"knn": 0.1, "svm": 2.0})
     labels = [text.get_text() for text in plot(run, "calibration").legends[0].get_texts()]
     assert labels == ["svm", "knn"]
@@ -41,7 +41,7 @@ def test_entries_choose_the_lines() -> None:
 
 
 def test_unknown_names_list_the_nearest() -> None:
-    """Misspelt plots, entries and metrics are refused."""
+    """The error for a misspelt plot, entry or metric suggests the nearest name."""
     run = make_run(with_generators(30), None, {"svm": 1.0})
     with pytest.raises(UnknownNameError, match="precision_recall"):
         plot(run, "precision-recall")

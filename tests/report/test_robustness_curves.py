@@ -29,7 +29,7 @@ def table(n_degradations: int) -> pd.DataFrame:
 
 @pytest.mark.parametrize("n", [1, 4, 5, 8])
 def test_every_degradation_has_a_panel(n: int) -> None:
-    """Panels have titles and strengths; the last panel has the names of the lines."""
+    """Panels have titles and strengths. The last panel has the legend."""
     figure = draw_robustness(table(n), {"d0": "JPEG quality"})
     shown = [ax for ax in figure.axes if ax.get_visible()]
     assert len(shown) == n
@@ -52,7 +52,7 @@ def test_saved_files_are_readable(tmp_path: Path) -> None:
 
 
 def test_names_that_are_formulas_survive(tmp_path: Path) -> None:
-    """A class that a spreadsheet would run is escaped in the file, and read back unchanged."""
+    """A class name like a formula is escaped in the file and read back unchanged."""
     names = ["=1+1", "NA", "'quoted", "'=x"]
     for name in names:
         written = table(1).assign(positive_class=name, n_images=9)
@@ -65,7 +65,7 @@ def test_names_that_are_formulas_survive(tmp_path: Path) -> None:
     "text", ["", "a,b\n1,2\n", "degradation,strength,metric,value\nx,1,y,two\n", "\0\n\xff"]
 )
 def test_a_damaged_table_is_refused(text: str, tmp_path: Path) -> None:
-    """A file without the columns or the numbers is one clear error."""
+    """A file with missing columns or invalid numbers is one clear error."""
     (tmp_path / "robustness.csv").write_bytes(text.encode("latin-1"))
     with pytest.raises(RefusedFileError, match=r"robustness.csv is damaged"):
         load_robustness(tmp_path)

@@ -26,7 +26,7 @@ TABLE = RateTable(
 
 @pytest.mark.parametrize("classes", [("real", "fake"), ("real", "fake", "other")])
 def test_a_saved_table_is_read_back(classes: tuple[str, ...], tmp_path: Path) -> None:
-    """Rates, titles and thresholds are those that were saved."""
+    """Rates, titles and thresholds are read back as they were saved."""
     table = replace(TABLE, classes=classes)
     if len(classes) > 2:
         entries = {name: [replace(one, kind=RECALL) for one in of]
@@ -43,7 +43,7 @@ def test_a_saved_table_is_read_back(classes: tuple[str, ...], tmp_path: Path) ->
 
 
 def test_the_strongest_degradation_of_each_kind_has_a_column() -> None:
-    """Cells are the rates of the same value, with their intervals if they are wanted."""
+    """Cells are the rates of the same value, on request with intervals."""
     heads, rows = strongest_rates(TABLE)
     assert heads == ["generator", "class", "images", "rate", "original", "jpeg 30", "blur 4"]
     assert rows[0] == ["=coco", "real", "8", FALSE_POSITIVES, "0.250", "0.125", "0.050"]
@@ -55,7 +55,7 @@ def test_the_strongest_degradation_of_each_kind_has_a_column() -> None:
 
 @pytest.mark.parametrize("number", ["", "inf"])
 def test_a_damaged_table_is_refused(number: str, tmp_path: Path) -> None:
-    """A number of images that is not a whole number is one clear error."""
+    """A fractional number of images is one clear error."""
     save_rates(TABLE, tmp_path)
     path = tmp_path / "rates.csv"
     path.write_text(path.read_text().replace(",8,8,", f",{number},8,"))
@@ -64,7 +64,7 @@ def test_a_damaged_table_is_refused(number: str, tmp_path: Path) -> None:
 
 
 def test_the_title_names_only_the_rates_of_the_table() -> None:
-    """Without images of the negative class, there is no false positive rate."""
+    """Without negative images, the title mentions no false positive rate."""
     entries = {"original": ROWS[1:]}
     assert replace(TABLE, entries=entries).title("original").startswith("recall of fake by")
     assert np.isnan(ROWS[2].low)

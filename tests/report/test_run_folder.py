@@ -37,7 +37,7 @@ from tests.report.runs import make_run, with_generators
     ids=str,
 )  # fmt: skip
 def test_loading_restores_a_run(protocol: Protocol, options: FitOptions, tmp_path: Path) -> None:
-    """Rows, probabilities, thresholds, trials and columns equal those of the saved run."""
+    """A loaded run has the rows, probabilities, thresholds, trials and columns of the saved run."""
     run = benchmark(generators(), "logreg,dummy", protocol=protocol, options=options)
     save_run(run, tmp_path, page=None)
     loaded = load_run(tmp_path)
@@ -54,7 +54,7 @@ def test_loading_restores_a_run(protocol: Protocol, options: FitOptions, tmp_pat
 
 
 def test_loading_restores_the_choice_on_val(tmp_path: Path) -> None:
-    """The order, the column of the table and the remarks of a loaded run are those of the run."""
+    """A loaded run has the order, columns and remarks of the saved run."""
     data = with_generators(30)
     parts = np.array(["train", "val", "train", "test"])[np.arange(60) % 4]
     run = benchmark(replace(data, columns={"split": parts}), "logreg,knn,dummy", vote="greedy")
@@ -70,7 +70,7 @@ def test_loading_restores_the_choice_on_val(tmp_path: Path) -> None:
 
 
 def test_rates_are_written(tmp_path: Path) -> None:
-    """The Markdown file and the page show the best entry, and the CSV file has all entries."""
+    """The Markdown file and the page show the best entry. The CSV file has all entries."""
     run = make_run(with_generators(20), None, {"svm": 2.0, "knn": 0.1})
     save_run(run, tmp_path)
     table = pd.read_csv(tmp_path / "rates.csv", keep_default_na=False)
@@ -85,7 +85,7 @@ def test_rates_are_written(tmp_path: Path) -> None:
 
 
 def test_parquet_and_csv_hold_the_same_rows(tmp_path: Path) -> None:
-    """Both files have the columns and values of the tidy rows."""
+    """Both files have the columns and the values of the tidy rows."""
     run = benchmark(generators(), "logreg", protocol=3)
     save_run(run, tmp_path, page=None)
     parquet, csv = (
@@ -98,7 +98,7 @@ def test_parquet_and_csv_hold_the_same_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["run.json", "probabilities.npz", "scores.parquet"])
 def test_a_damaged_run_is_refused(damage: str, tmp_path: Path) -> None:
-    """A missing, truncated or foreign file raises one error."""
+    """A missing, truncated or unrelated file is one error."""
     run = benchmark(generators(), "logreg", protocol=3)
     save_run(run, tmp_path, page=None)
     whole = (tmp_path / damage).read_bytes()
@@ -112,7 +112,7 @@ def test_a_damaged_run_is_refused(damage: str, tmp_path: Path) -> None:
 
 
 def test_wrong_types_in_a_run_are_refused(tmp_path: Path) -> None:
-    """The run is refused when it is loaded, and not when its remarks are written."""
+    """Wrong types are an error when the run is loaded, not when remarks are written."""
     save_run(make_run(make_features(10), None, {"svm": 2.0}), tmp_path, page=None)
     file = tmp_path / "run.json"
     described = json.loads(file.read_text())
@@ -130,7 +130,7 @@ def test_wrong_types_in_a_run_are_refused(tmp_path: Path) -> None:
 
 
 def test_wrong_arrays_and_rows_are_refused(tmp_path: Path) -> None:
-    """The run is refused when it is loaded, and not when its leaderboard is computed."""
+    """Wrong arrays are an error when the run is loaded, not when it is ranked."""
     run = make_run(make_features(10), None, {"svm": 2.0})
     save_run(run, tmp_path, page=None)
     arrays = read_arrays(tmp_path / "probabilities.npz")
@@ -161,7 +161,7 @@ def test_wrong_arrays_and_rows_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_table_of_scores_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
-    """A few kilobytes may hold millions of equal rows, or a long text that each row repeats."""
+    """A small file with millions of equal rows or repeated texts is refused."""
     save_run(make_run(make_features(10), None, {"svm": 2.0}), tmp_path, page=None)
     rows = pd.read_parquet(tmp_path / "scores.parquet")
     rows.iloc[np.zeros(600_000, int)].to_parquet(tmp_path / "scores.parquet")
@@ -173,7 +173,7 @@ def test_a_table_of_scores_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) 
 
 
 def test_saving_writes_every_file_of_the_folder(features: FeatureSet, tmp_path: Path) -> None:
-    """The leaderboard lists the entries, and every file in the folder is returned."""
+    """The leaderboard lists the entries. The returned paths are all files of the folder."""
     run = benchmark(features, "logreg,dummy", protocol=3)
     folder = tmp_path / "run"
     paths = save_run(run, folder, page=None)
@@ -189,7 +189,7 @@ def test_saving_writes_every_file_of_the_folder(features: FeatureSet, tmp_path: 
 
 
 def test_the_page_is_written_from_the_run_alone(tmp_path: Path) -> None:
-    """Without further content, the page has plots and says that it has no audit."""
+    """Without further content, the page has plots and states that there is no audit."""
     paths = save_run(make_run(with_generators(20), None, {"svm": 1.0, "knn": 0.5}), tmp_path)
     page = paths[-1].read_text(encoding="utf-8")
     assert paths[-1].name == "report.html"
@@ -198,7 +198,7 @@ def test_the_page_is_written_from_the_run_alone(tmp_path: Path) -> None:
 
 
 def test_every_caveat_is_in_the_leaderboard_and_on_the_page(tmp_path: Path) -> None:
-    """Leaks, unchecked properties, near duplicates and failures are in both files."""
+    """Both files list leaks, skipped checks, near duplicates and failures."""
     features = with_generators(20)
     run = make_run(features, None, {"svm": 2.0}, near_duplicates={"searched": 40, "separated": 7})
     run = replace(run, errors={"knn": "no neighbours"})
@@ -215,7 +215,7 @@ def test_every_caveat_is_in_the_leaderboard_and_on_the_page(tmp_path: Path) -> N
 
 
 def test_other_files_are_not_overwritten(tmp_path: Path) -> None:
-    """A folder in use needs ``overwrite``; the command record and the cell cache do not count."""
+    """A folder with other files needs ``overwrite``. Command record and cell cache do not count."""
     run = make_run(with_generators(20), None, {"svm": 1.0})
     folder = tmp_path / "run"
     with claimed_folder(folder, {"clf": "svm"}) as cells:
@@ -248,7 +248,7 @@ def test_only_the_same_command_claims_a_folder_again(tmp_path: Path) -> None:
 
 
 def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
-    """A second benchmark is refused while the first one runs, even before its first result."""
+    """A second benchmark is refused while the first is running."""
     with claimed_folder(tmp_path, {"seed": 0}):
         for overwrite in (False, True):
             with (
@@ -260,7 +260,7 @@ def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_keeps_the_old_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At each file that cannot be written, the old run stays complete and is not changed."""
+    """Whichever file cannot be written, the old run is not changed."""
     old, new = (make_run(with_generators(20), None, {name: 1.0}) for name in ("svm", "knn"))
     save_run(old, tmp_path)
     before = contents(tmp_path)
@@ -291,7 +291,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_path_in_a_finding_is_literal_in_markdown(tmp_path: Path) -> None:
-    """Paths in sentences of the audit are escaped in ``leaderboard.md``, and so is its heading."""
+    """Paths in sentences of the audit, and names in the heading, are escaped."""
     path = "_a_/<img src=x>|*b*.png"
     finding = Finding("exact duplicates", "leak", f"2 files are copies, such as {path} and c.png")
     run = make_run(make_features(), protocol="leave one _x_ out")
@@ -305,7 +305,7 @@ def test_a_path_in_a_finding_is_literal_in_markdown(tmp_path: Path) -> None:
 def test_phases_are_reported(
     tmp_path: Path, phases_of: Callable[[Callable[..., Any]], list[str]]
 ) -> None:
-    """The plots are drawn after the tables."""
+    """Plots are drawn after the tables are written."""
     run = benchmark(make_features(), "logreg,dummy", protocol=2)
     assert phases_of(partial(run.save, tmp_path / "run", overwrite=True)) == [
         "writing tables", "drawing"
@@ -313,7 +313,7 @@ def test_phases_are_reported(
 
 
 def test_a_link_in_a_claimed_folder_replaces_no_file_elsewhere(tmp_path: Path) -> None:
-    """The folder is refused before anything is written, also with `overwrite`."""
+    """A folder with such a link is refused, even with `overwrite`."""
     (tmp_path / "run" / "plots").mkdir(parents=True)
     (tmp_path / "run" / "plots" / "roc.svg").symlink_to(tmp_path / "outside.txt")
     with (
@@ -325,7 +325,7 @@ def test_a_link_in_a_claimed_folder_replaces_no_file_elsewhere(tmp_path: Path) -
 
 
 def test_the_earlier_name_of_the_command_is_read(tmp_path: Path) -> None:
-    """A run that an earlier version began is resumed, and its record gets the new name."""
+    """A run begun by an earlier version resumes, and its record is renamed."""
     with claimed_folder(tmp_path, {"seed": 0}):
         (tmp_path / "leaderboard.md").touch()
     (tmp_path / "command.json").rename(tmp_path / "asked.json")

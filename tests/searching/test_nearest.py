@@ -1,4 +1,4 @@
-"""Nearest rows by cosine similarity."""
+"""Tests of the search for nearest rows by cosine similarity."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from tests.conftest import make_features, make_spec
 
 
 def test_agrees_with_scikit_learn() -> None:
-    """Rows, order and similarities are those of an exact search by cosine distance."""
+    """Rows, order and similarities equal those of scikit-learn's cosine distance."""
     features = make_features(200, n_features=24, seed=3)
     queries = make_features(4, n_features=24, seed=4).X
     distances, expected = NearestNeighbors(n_neighbors=15, metric="cosine").fit(
@@ -26,7 +26,7 @@ def test_agrees_with_scikit_learn() -> None:
 
 
 def test_the_order_of_the_rows_does_not_matter() -> None:
-    """Equal images are sorted by path, in any order of the rows and beyond k."""
+    """Images of equal similarity are sorted by path, for any order of the rows."""
     base = make_features(30)
     features = replace(base, X=np.repeat(base.X[:12], 5, axis=0))
     paths, similarities = [], []
@@ -61,7 +61,7 @@ def test_encoders_count_equally() -> None:
 
 
 def test_a_file_with_several_rows_is_found_once() -> None:
-    """The nearest frame represents a video."""
+    """A video is found once, by its nearest frame."""
     features = make_features(6)
     files = np.repeat(["a.mp4", "b.mp4", "c.mp4"], 4)
     rows, _ = neighbours(replace(features, columns={"file": files}), features.X[6], 12)
@@ -70,7 +70,7 @@ def test_a_file_with_several_rows_is_found_once() -> None:
 
 
 def test_zeros_and_wrong_queries() -> None:
-    """A row of zeros has the similarity 0, and a wrong query is an error."""
+    """A row of zeros has similarity 0. An invalid query is an error."""
     features = FeatureSet.from_arrays([[0.0, 0.0], [-1.0, 0.0]], ["a", "b"])
     rows, similarities = neighbours(features, [1.0, 0.0])
     assert rows.tolist() == [0, 1]

@@ -1,4 +1,4 @@
-"""Search by image and by text."""
+"""Tests of searching by image and by text."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.conftest import make_features
 
 
 def test_a_string_is_an_image_or_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An existing file is an image, and a misspelled path is no text."""
+    """The path of an existing file is an image. A misspelt path is an error, not a text."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a red car").write_bytes(b"")
     assert not is_text("a red car")
@@ -31,7 +31,7 @@ def test_a_string_is_an_image_or_a_text(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_search_by_image(image_folder: Path, tmp_path: Path) -> None:
-    """A path and a picture find the image itself, and then images of its class."""
+    """A path or an image finds the image itself first, then images of its class."""
     features = tmp_path / "s.h5"
     clipfeat.embed(image_folder, features, encoder="spectrum", progress=False)
     path = image_folder / "fake" / "fake-03.png"
@@ -61,14 +61,14 @@ def test_search_by_image(image_folder: Path, tmp_path: Path) -> None:
 
 
 def test_arrays_have_no_encoder() -> None:
-    """The error says why an image cannot be encoded."""
+    """For features from arrays, the error explains that images cannot be encoded."""
     features = replace(make_features(), specs=())
     with pytest.raises(UsageError, match="come from arrays"):
         clipfeat.search(features, np.zeros((9, 9, 3), dtype=np.uint8), progress=False)
 
 
 def test_search_by_text(image_folder: Path, tmp_path: Path) -> None:
-    """Similarities are open_clip's, also if the file has other layers beside the projection."""
+    """Similarities equal open_clip's, even if the file has further layers."""
     torch.manual_seed(7)
     model, _, transform = open_clip.create_model_and_transforms("ViT-S-32")
     model.eval()

@@ -1,4 +1,4 @@
-"""A small model of spectra, and images to send."""
+"""Small models of spectra, and images to send."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ SIZES = (32, 64)
 
 @pytest.fixture(scope="session")
 def image_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six images each of two classes, in folders ``real`` and ``fake``."""
+    """Return a folder with six images each of two classes."""
     folder = tmp_path_factory.mktemp("served")
     rng = np.random.default_rng(0)
     for label, smooth in (("real", False), ("fake", True)):
@@ -33,7 +33,7 @@ def image_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def feature_files(image_files: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Feature files of two encoders."""
+    """Return feature files of two encoders."""
     folder = tmp_path_factory.mktemp("features")
     for size in SIZES:
         options = EncoderOptions(device="cpu", image_size=size)
@@ -44,13 +44,13 @@ def feature_files(image_files: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def model(feature_files: list[Path]) -> Model:
-    """A model of one encoder."""
+    """Return a model of one encoder."""
     return fit(load(feature_files[0]), "logreg", cv=0, progress=False)
 
 
 @pytest.fixture(scope="session")
 def model_of_two(feature_files: list[Path]) -> Model:
-    """A vote of two classifiers on the features of two encoders, which abstains."""
+    """Return a vote of two classifiers on two encoders, which abstains."""
     features = load(*feature_files)
     fitted = fit(features, "logreg,lda", cv=0, progress=False)
     p = fitted.predict_proba(features)

@@ -1,4 +1,4 @@
-"""Images with a C2PA manifest, signed with a certificate made for the test."""
+"""Images with a C2PA manifest, signed by a test certificate."""
 
 import io
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ OFFLINE = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_afte
 
 
 def signed_jpeg(remote: str = "") -> bytes:
-    """Return a JPEG with a manifest, or with the address of a manifest that is stored elsewhere."""
+    """Return a JPEG with a manifest, or with the address of a remote manifest."""
     c2pa = pytest.importorskip("c2pa")
     source, target = io.BytesIO(), io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The API: its answers, its refusals and its limits."""
+"""Tests of the API: responses, refusals and limits."""
 
 import asyncio
 import io
@@ -41,7 +41,7 @@ Opener = Callable[..., TestClient]
 
 @contextmanager
 def opened(model: Model, **options: Any) -> Iterator[tuple[Serving, TestClient]]:
-    """Open a server of a model, and a client without a network."""
+    """Open a server of a model, and return a client that needs no network."""
     limits = ServingLimits(**options.pop("limits", {}))
     with open_serving(model, limits, device="cpu", resources=ONE_WORKER, **options) as serving:
         yield serving, TestClient(create_app(serving), OWN)
@@ -55,7 +55,7 @@ def client(model: Model) -> Iterator[TestClient]:
 
 @pytest.fixture
 def start(model: Model) -> Iterator[Opener]:
-    """Start servers with other limits."""
+    """Return a function that starts servers with other limits."""
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(opened(model, **options))[1]
 
@@ -73,7 +73,7 @@ def send(client: TestClient, files: Any, **options: Any) -> Any:
 def test_probabilities_are_those_of_predict(
     name: str, image_files: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Each image has the same prediction as in `predict`, also with several encoders."""
+    """Predictions equal those of `predict`, even with several encoders."""
     model = request.getfixturevalue(name)
     files = files_of(image_files)
     with opened(model) as (_, client):
@@ -93,7 +93,7 @@ def test_probabilities_are_those_of_predict(
 
 
 def test_every_file_has_an_answer(client: TestClient, image_files: Path) -> None:
-    """Failures have a reason, and the order is that of the upload, also for equal names."""
+    """Results follow the order of the upload, even for equal names. Failures have a reason."""
     (_, good), *_ = files_of(image_files)
     files = [
         ("../../etc/passwd", good), ("a.png", b"text"), ("=1+2", b""), ("a.png", good),
@@ -115,7 +115,7 @@ def test_every_file_has_an_answer(client: TestClient, image_files: Path) -> None
 
 
 def test_malformed_requests_are_refused(client: TestClient, image_files: Path) -> None:
-    """A refusal is one sentence, and its status tells its kind."""
+    """The message is one sentence, and the status code states the kind of error."""
     form = "multipart/form-data; boundary=x"
     field = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n1\r\n'
     part = field.replace(b"\r\n\r\n", b'; filename="a"\r\n\r\n')
@@ -150,7 +150,7 @@ def test_malformed_requests_are_refused(client: TestClient, image_files: Path) -
 def test_a_full_queue_asks_to_wait(
     start: Opener, image_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Images beyond the queue are refused with Retry-After. The accepted ones are answered."""
+    """Images above the limit are refused with Retry-After. Accepted ones are answered."""
     release = threading.Event()
     prepare = ModelEncoders.prepare
     client = start(limits={"max_files": 2, "queue": 2})
@@ -183,7 +183,7 @@ def test_a_full_queue_asks_to_wait(
 def test_a_late_prediction_is_an_error(
     start: Opener, image_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client is answered in time, although the work continues."""
+    """At the time limit, the client gets an error although the work continues."""
     release = threading.Event()
     prepare = ModelEncoders.prepare
     client = start(limits={"timeout": 0.05})
@@ -194,7 +194,7 @@ def test_a_late_prediction_is_an_error(
 
 
 def test_large_images_are_refused(start: Opener, image_files: Path) -> None:
-    """The pixels are counted before they are decoded."""
+    """Images with too many pixels are refused before they are decoded."""
     (answer,) = send(start(limits={"max_pixels": 2303}), files_of(image_files)[:1]).json()[
         "results"
     ]
@@ -202,7 +202,7 @@ def test_large_images_are_refused(start: Opener, image_files: Path) -> None:
 
 
 def test_memory_for_requests_is_limited(start: Opener, image_files: Path) -> None:
-    """A request whose bytes exceed the remaining memory is asked to wait."""
+    """A request that exceeds the remaining memory is refused with Retry-After."""
     client = start(limits={"max_request_mb": 1})
     serving = client.app.state.serving  # type: ignore[attr-defined]
     file = ("a.png", b"x" * 2**19)
@@ -216,7 +216,7 @@ def test_memory_for_requests_is_limited(start: Opener, image_files: Path) -> Non
 def test_urls_are_downloaded(
     start: Opener, image_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files and URLs of a request have answers in its order. A failed download has a reason."""
+    """Files and URLs have results in the order of the request. Failed downloads have a reason."""
     (_, good), *_ = files_of(image_files)
 
     def download(url: str, max_bytes: int, seconds: float) -> bytes:
@@ -249,7 +249,7 @@ def test_urls_are_downloaded(
 def test_refused_downloads_give_their_memory_back(
     start: Opener, monkeypatch: pytest.MonkeyPatch, n_held: int, refusal: type[Exception]
 ) -> None:
-    """Downloads that are still in progress do not count after the request has ended."""
+    """After a request ends, its downloads no longer count towards the memory limit."""
 
     def download(url: str, max_bytes: int, seconds: float) -> bytes:
         time.sleep(0.01 * int(url))
@@ -273,7 +273,7 @@ def test_refused_downloads_give_their_memory_back(
 
 
 def test_downloads_have_their_own_threads(start: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The threads are as many as downloads may run, also on a machine with few cores."""
+    """There is a thread for each allowed download, even on a machine with few cores."""
     together = threading.Barrier(server.N_DOWNLOADS)
     n_running, largest = 0, 0
 
@@ -294,7 +294,7 @@ def test_downloads_have_their_own_threads(start: Opener, monkeypatch: pytest.Mon
 
 
 def test_uploads_are_kept_only_on_request(start: Opener, image_files: Path, tmp_path: Path) -> None:
-    """A kept file has its content hash as its name, in no other folder."""
+    """Uploads are saved only with --keep, named by their content hash."""
     folder = tmp_path / "kept"
     files = [(f"../../{name}", data) for name, data in files_of(image_files)[:2]]
     client = start(keep=folder)
@@ -309,7 +309,7 @@ def test_uploads_are_kept_only_on_request(start: Opener, image_files: Path, tmp_
 def test_an_unexpected_error_costs_one_image(
     start: Opener, image_files: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
-    """The other images of the batch are predicted. The text of the error is only logged."""
+    """The other images of the batch are predicted. The error text is only logged."""
     encode, sizes = ModelEncoders.encode, list[int]()
     client = start()
 
@@ -331,7 +331,7 @@ def test_an_unexpected_error_costs_one_image(
 def test_a_full_disk_is_counted(
     start: Opener, image_files: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The metrics have the status of the answer."""
+    """The metrics count the status of the response."""
 
     def refuse(*args: Any) -> None:
         raise StorageError("no space left on the device")
@@ -343,14 +343,14 @@ def test_a_full_disk_is_counted(
 
 
 def test_an_adapted_model_is_never_unsure(model_of_two: Model) -> None:
-    """Its table has no column for this, as that of `predict`."""
+    """The table of an adapted model has no column for unsure images, as in `predict`."""
     adapted = replace(model_of_two, adaptation=Adaptation((0.0, 0.1), "prior", 1, {}, {}))
     assert "unsure" in as_csv(model_of_two, [], [])
     assert "unsure" not in as_csv(adapted, [], [])
 
 
 def test_the_queue_is_answered_at_the_end(model: Model, image_files: Path) -> None:
-    """Images that were accepted are predicted before the server ends."""
+    """Accepted images are predicted before the server ends."""
     with open_serving(model, device="cpu", resources=ONE_WORKER) as serving:
         futures = serving.batcher.submit([data for _, data in files_of(image_files)] * 4)
     assert all(future.done() and future.result().predicted for future in futures)
@@ -359,7 +359,7 @@ def test_the_queue_is_answered_at_the_end(model: Model, image_files: Path) -> No
 def test_a_hanging_decoder_does_not_prevent_the_end(
     model: Model, image_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the server is interrupted, it does not wait for images that are being decoded."""
+    """An interrupted server does not wait for images that are being decoded."""
     release = threading.Event()
     with (
         pytest.raises(KeyboardInterrupt),
@@ -373,7 +373,7 @@ def test_a_hanging_decoder_does_not_prevent_the_end(
 
 
 def test_the_model_is_described(client: TestClient, model: Model) -> None:
-    """The facts are those of the model file."""
+    """The description equals the facts in the model file."""
     facts = client.get("/model").json()
     assert facts["classes"] == ["real", "fake"] and facts["positive"] == "fake"
     assert facts["encoders"][0]["fingerprint"] == model.specs[0].fingerprint
@@ -381,7 +381,7 @@ def test_the_model_is_described(client: TestClient, model: Model) -> None:
 
 
 def test_the_documentation_lists_all_routes(client: TestClient) -> None:
-    """The page needs nothing of another host, and names each route."""
+    """The page lists each route and loads nothing from other hosts."""
     page = client.get("/docs").text
     for path in client.get("/openapi.json").json()["paths"]:
         assert f"{path}</code></h2>" in page

@@ -1,4 +1,4 @@
-"""Facts about files of strangers."""
+"""Tests of the facts that are shown about untrusted files."""
 
 import io
 import json
@@ -39,7 +39,7 @@ def facts_of(data: bytes) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_xmp_states_the_source_type(kind: str) -> None:
-    """As an attribute, an element or a resource, in each format."""
+    """The type may be an attribute, an element or a resource, in each image format."""
     packets = (
         xmp("", f'e:DigitalSourceType="{CODE}trainedAlgorithmicMedia"'),
         xmp(f"<e:DigitalSourceType>{CODE}trainedAlgorithmicMedia</e:DigitalSourceType>"),
@@ -59,7 +59,7 @@ def test_xmp_states_the_source_type(kind: str) -> None:
 
 @pytest.mark.parametrize(("endian", "encoding"), [("<", "utf-16-le"), (">", "utf-16-be")])
 def test_comments_have_the_byte_order_of_exif(endian: str, encoding: str) -> None:
-    """Most programs write Unicode comments without a byte-order mark."""
+    """Unicode comments without a byte-order mark use the byte order of the EXIF data."""
     exif = Image.Exif()
     exif.endian = endian
     comment = b"UNICODE\0" + "café, 猫".encode(encoding)
@@ -69,7 +69,7 @@ def test_comments_have_the_byte_order_of_exif(endian: str, encoding: str) -> Non
 
 
 def test_a_file_is_described_in_a_child_process() -> None:
-    """Format, size, quality, camera and exposure; the place is not shown."""
+    """Format, size, quality, camera and exposure are shown, but not the location."""
     exif = Image.Exif()
     exif[ExifTags.Base.Make] = "<b>Maker</b>"
     inner = exif.get_ifd(ExifTags.IFD.Exif)
@@ -95,7 +95,7 @@ def test_a_file_is_described_in_a_child_process() -> None:
 
 
 def test_texts_of_generators_are_shown() -> None:
-    """Stable Diffusion web UI stores its prompt in a PNG, which may be truncated."""
+    """The prompt that Stable Diffusion web UI stores is shown, even from a truncated PNG."""
     texts = PngImagePlugin.PngInfo()
     texts.add_text("parameters", "a cat, Steps: 20\n" + "x" * 5000)
     data = image_file("PNG", pnginfo=texts)
@@ -106,7 +106,7 @@ def test_texts_of_generators_are_shown() -> None:
 
 
 def test_hostile_xmp_is_ignored() -> None:
-    """Entities do not expand, and broken or huge packets do not hide the format."""
+    """Entities are not expanded. Broken or huge packets do not hide the other facts."""
     entities = "".join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10 if i else "e"}">' for i in range(9))
     bomb = xmp(
         "<e:DigitalSourceType>&e8;</e:DigitalSourceType>", before=f"<!DOCTYPE x [{entities}]>"

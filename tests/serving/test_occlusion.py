@@ -1,4 +1,4 @@
-"""Occlusion maps."""
+"""Tests of occlusion maps."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from tests.conftest import make_features
 
 
 def test_each_cell_covers_its_part_of_the_image() -> None:
-    """The cells together cover each pixel once. The whole view covers none."""
+    """Each pixel is covered by exactly one cell. The first view covers nothing."""
     pixels = np.random.default_rng(0).integers(0, 200, (30, 52, 3), dtype=np.uint8)
     pixels[:, :, 2] = 255
     views = occlusion_views(52, 30)
@@ -31,7 +31,7 @@ def test_each_cell_covers_its_part_of_the_image() -> None:
 
 
 def test_large_images_are_reduced_once() -> None:
-    """All views have the same size, and at most 1024 pixels per side."""
+    """All views have one size of at most 1024 pixels per side."""
     views = occlusion_views(2000, 100)
     pixels = np.zeros((100, 2000, 3), dtype=np.uint8)
     assert {views[name].apply(pixels, b"").shape for name in ("whole", "cell-0-0")} == {
@@ -40,7 +40,7 @@ def test_large_images_are_reduced_once() -> None:
 
 
 def test_the_map_finds_the_cell_that_matters() -> None:
-    """Covering the cell at the top right takes the evidence for the class away."""
+    """If only the top right cell matters, only covering this cell lowers the probability."""
     model = fit(make_features(apart=6), "logreg", cv=0)
     known = make_features(apart=6)
     n_columns, n_rows = grid(80, 60)
@@ -67,7 +67,7 @@ def test_the_map_finds_the_cell_that_matters() -> None:
 
 
 def test_models_of_faces_have_no_map() -> None:
-    """The views of such a model are those of the faces."""
+    """A model of faces has no map, because its views are those of the faces."""
     known = make_features()
     model = fit(known, "logreg", cv=0)
     faces = replace(model, specs=(replace(model.specs[0], faces="largest"),))
@@ -76,7 +76,7 @@ def test_models_of_faces_have_no_map() -> None:
 
 
 def test_the_picture_shows_support_and_opposition() -> None:
-    """Strong cells are coloured, and a cell without influence stays grey."""
+    """Cells with influence are coloured, and others stay grey."""
     grey = Image.new("RGB", (40, 10), (128, 128, 128))
     drops = np.array([[0.4, 0.0, -0.4, 0.1]])
     weak = np.asarray(map_picture(grey, OcclusionMap("fake", 1e-9 * drops)))

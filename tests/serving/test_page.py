@@ -1,4 +1,4 @@
-"""The routes of the page."""
+"""Tests of the routes of the page."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ def client(
 
 
 def row_of(html: str) -> dict[str, Any]:
-    """Return the row of an image in the table of the session."""
+    """Return the row of an image in the session's table."""
     (text,) = re.findall(r'data-row="([^"]*)"', html)
     row: dict[str, Any] = json.loads(unescape(text))
     return row
@@ -53,7 +53,7 @@ def row_of(html: str) -> dict[str, Any]:
 def test_the_verdict_is_that_of_predict(
     client: TestClient, model_of_two: Model, image_files: Path
 ) -> None:
-    """The row has the probabilities of the table of predictions, to the last bit."""
+    """The row has the probabilities of `predict`, bit for bit."""
     image = image_files / "fake" / "fake-2.png"
     html = client.post("/page/verdict", files={"files": image.read_bytes()}).text
     expected = predict(model_of_two, image, device="cpu", progress=False)
@@ -68,7 +68,7 @@ def test_the_verdict_is_that_of_predict(
 
 
 def test_the_slow_parts_of_a_training_image(client: TestClient, image_files: Path) -> None:
-    """Each part is a piece of the page, without scripts, styles and other hosts."""
+    """Each part is an HTML fragment without scripts, styles and other hosts."""
     data = (image_files / "real" / "real-1.png").read_bytes()
     parts = {
         name: client.post(f"/page/{name}", files={"files": ("a.png", data)}).text for name in PARTS
@@ -85,7 +85,7 @@ def test_the_slow_parts_of_a_training_image(client: TestClient, image_files: Pat
 
 
 def test_names_and_metadata_of_files_are_escaped(client: TestClient) -> None:
-    """Also those of a signed manifest."""
+    """Names and metadata are escaped, even those of a signed manifest."""
     name = '"><img src=x onerror=alert(1)>\u202egpj.jpg'
     upload = {"files": (name, signed_jpeg())}
     html = client.post("/page/verdict", files=upload).text
@@ -99,7 +99,7 @@ def test_names_and_metadata_of_files_are_escaped(client: TestClient) -> None:
 
 
 def test_an_unreadable_image_costs_one_message(client: TestClient) -> None:
-    """The verdict shows it in place of the image. The parts answer with status 400."""
+    """The verdict is an error message, and the other parts return status 400."""
     for data in (b"no image", b"", b"\x89PNG\r\n\x1a\n" + bytes(99)):
         answer = client.post("/page/verdict", files={"files": ("<b>.png", data)})
         assert answer.status_code == 200
@@ -115,7 +115,7 @@ def test_an_unreadable_image_costs_one_message(client: TestClient) -> None:
 def test_a_slow_map_is_computed_on_request(
     client: TestClient, image_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The page has a button in its place."""
+    """If a map is slow, the page has a button instead."""
     upload = {"files": (image_files / "real" / "real-1.png").read_bytes()}
     for most, is_lazy in ((1e9, True), (0, False)):
         monkeypatch.setattr(page_parts, "SLOW_SECONDS", most)
@@ -127,7 +127,7 @@ def test_a_slow_map_is_computed_on_request(
 def test_a_scaled_model_has_no_degraded_copies(
     client: TestClient, image_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The page says so in place of an error."""
+    """For reduced decoding, the page explains why there are no degraded copies."""
     upload = {"files": (image_files / "real" / "real-1.png").read_bytes()}
     monkeypatch.setattr(EncoderSpec, "is_scaled", True)
     html = client.post("/page/verdict", files=upload).text
@@ -138,7 +138,7 @@ def test_a_scaled_model_has_no_degraded_copies(
 def test_a_stalled_upload_takes_no_place(
     client: TestClient, image_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The page answers while other uploads have not arrived."""
+    """Uploads that have not arrived do not block other requests."""
     monkeypatch.setattr(page, "MAX_WAITING", 1)
     head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
     data = (image_files / "real" / "real-1.png").read_bytes()
@@ -170,7 +170,7 @@ def test_a_stalled_upload_takes_no_place(
 
 
 def test_a_server_that_ends_does_not_wait_for_parts(client: TestClient, image_files: Path) -> None:
-    """A cancelled request ends although its thread does not."""
+    """A cancelled request ends, although its thread is still running."""
     started, release = threading.Event(), threading.Event()
     head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
     headers = [(b"content-type", b"multipart/form-data; boundary=x")]
@@ -200,7 +200,7 @@ def test_a_server_that_ends_does_not_wait_for_parts(client: TestClient, image_fi
 def test_a_busy_server_asks_to_wait(
     client: TestClient, image_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The queue is bounded, and a refused request frees its place."""
+    """Requests beyond the queue get status 429. An invalid request frees its place."""
     upload = {"files": (image_files / "real" / "real-1.png").read_bytes()}
     monkeypatch.setattr(page, "MAX_WAITING", 0)
     refused = client.post("/page/facts", files=upload)

@@ -1,4 +1,4 @@
-"""The page of verdicts in Chromium; skipped if it is not installed."""
+"""Tests of the page of verdicts in Chromium. They are skipped if it is not installed."""
 
 import csv
 import io
@@ -55,7 +55,7 @@ def browser() -> Iterator["Browser"]:
 
 @pytest.fixture(scope="module")
 def address(model_of_two: Model, feature_files: list[Path], image_files: Path) -> Iterator[str]:
-    """Serve a model that is unsure about real images, in a thread."""
+    """Serve, in a thread, a model that is unsure about real images."""
     import uvicorn
 
     abstention = Abstention(0.5, np.array([0.2, 0.9, 0.001, 0.9]), (2, 2), (2, 2))
@@ -78,7 +78,7 @@ def address(model_of_two: Model, feature_files: list[Path], image_files: Path) -
 
 
 def open_page(browser: "Browser", address: str, problems: list[str], **options: Any) -> "Page":
-    """Open the page, and collect errors, dialogs and requests to other hosts."""
+    """Open the page, and record errors, dialogs and requests to other hosts."""
     page = browser.new_page(**options)
     page.on("console", lambda one: problems.append(one.text) if one.type == "error" else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
@@ -90,7 +90,7 @@ def open_page(browser: "Browser", address: str, problems: list[str], **options: 
 
 
 def wait_for_parts(page: "Page") -> None:
-    """Wait until every part of the shown image has arrived."""
+    """Wait until every part of the shown image is loaded."""
     from playwright.sync_api import expect
 
     expect(page.locator("#result .findings")).to_have_count(1, timeout=TIMEOUT)
@@ -99,7 +99,7 @@ def wait_for_parts(page: "Page") -> None:
 
 
 def violations(page: "Page") -> list[str]:
-    """Return what axe-core finds against WCAG 2.2 AA and its best practices."""
+    """Return the violations of WCAG 2.2 AA and best practices that axe-core finds."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     found = axe.Axe().run(page).response["violations"]
     return [f"{one['id']}: {[node['html'][:200] for node in one['nodes']]}" for one in found]
@@ -108,7 +108,7 @@ def violations(page: "Page") -> list[str]:
 def test_a_session_by_keyboard(
     browser: "Browser", address: str, model_of_two: Model, image_files: Path, tmp_path: Path
 ) -> None:
-    """Choose images, read the parts, switch to another image, and download the table."""
+    """Images can be chosen, read, switched and downloaded by keyboard."""
     problems: list[str] = []
     page = open_page(browser, address, problems, viewport={"width": 1280, "height": 900})
     assert violations(page) == []
@@ -157,7 +157,7 @@ def test_a_session_by_keyboard(
 
 
 def test_a_phone_in_dark_mode(browser: "Browser", address: str, image_files: Path) -> None:
-    """Paste and drop an image. Nothing is wider than the screen."""
+    """Images can be pasted and dropped. Nothing is wider than the screen."""
     problems: list[str] = []
     page = open_page(
         browser, address, problems, viewport={"width": 400, "height": 800}, color_scheme="dark"
@@ -177,7 +177,7 @@ def test_a_phone_in_dark_mode(browser: "Browser", address: str, image_files: Pat
 
 
 def test_names_and_sizes_of_files(browser: "Browser", address: str) -> None:
-    """More images than a request may have are classified. The CSV has their escaped names."""
+    """More images than fit in a request are classified. The CSV escapes their names."""
     page = open_page(browser, address, [])
     page.evaluate("document.getElementById('files').dataset.limit = 10")
     names = ['a"b.png', "x\u202egnp.exe", "\tcmd\x1b[2J.png", *(f"{n}.png" for n in range(70))]
@@ -199,7 +199,7 @@ def test_names_and_sizes_of_files(browser: "Browser", address: str) -> None:
 def test_another_image_is_shown_while_parts_load(
     browser: "Browser", address: str, image_files: Path
 ) -> None:
-    """The parts of an image arrive although it is not shown."""
+    """The parts of an image are loaded, even while another image is shown."""
     page = open_page(browser, address, [])
     page.route("**/page/changes", lambda route: None)
     page.set_input_files("#files", image_files / "real" / "real-4.png")
@@ -215,7 +215,7 @@ def test_another_image_is_shown_while_parts_load(
 
 
 def test_a_part_that_fails(browser: "Browser", address: str, image_files: Path) -> None:
-    """A busy server is asked again. Another refusal is shown in place of the part."""
+    """A refusal by a busy server is retried. Any other refusal is shown in place of the part."""
     page = open_page(browser, address, [])
     refusals = iter([429])
 

@@ -1,4 +1,4 @@
-"""C2PA manifests of files of strangers."""
+"""Tests of C2PA manifests of untrusted files."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def signed() -> bytes:
 
 
 def test_a_manifest_is_validated_in_a_child_process(signed: bytes) -> None:
-    """Its source type is read. A changed image is not valid, and a plain one has no manifest."""
+    """The source type is read. A changed image is invalid, and a plain one has no manifest."""
     start = signed.index(b"\xff\xda")
     plain = signed[:2] + signed[signed.index(b"\xff\xdb") :]
     with IsolatedDecoder(MANIFESTS) as reader:
@@ -52,7 +52,7 @@ def test_a_manifest_is_validated_in_a_child_process(signed: bytes) -> None:
 
 @pytest.fixture
 def requests() -> Iterator[tuple[str, list[str]]]:
-    """The address of a server, and the paths that are requested from it."""
+    """Return the address of a server, and the list of paths that are requested from it."""
     paths: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -70,7 +70,7 @@ def requests() -> Iterator[tuple[str, list[str]]]:
 
 
 def test_manifests_elsewhere_are_not_fetched(requests: tuple[str, list[str]]) -> None:
-    """A stranger's file must not make the server send requests."""
+    """A file cannot make the server send requests."""
     address, paths = requests
     with pytest.raises(DecodeError, match=f"stored at {address}, which is not fetched"):
         read_manifest(signed_jpeg(remote=address))
@@ -78,7 +78,7 @@ def test_manifests_elsewhere_are_not_fetched(requests: tuple[str, list[str]]) ->
 
 
 def test_values_of_any_type_are_shortened() -> None:
-    """A signed manifest may hold any JSON. Unusable values are errors of the child process."""
+    """A signed manifest may hold any JSON. Unusable values are errors."""
     actions = [{"action": ["x" * 999], "digitalSourceType": 7, "softwareAgent": 1}] * 99
     manifest = {"assertions": [{"label": "c2pa.actions.v2", "data": {"actions": actions}}]}
     store = {"active_manifest": "a", "manifests": {"a": manifest}, "validation_status": [{}] * 99}
@@ -90,7 +90,7 @@ def test_values_of_any_type_are_shortened() -> None:
 
 
 def test_the_library_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without it, the error names the extra."""
+    """Without the library, the error names the extra."""
     monkeypatch.setattr(provenance, "find_spec", lambda name: None)
     with (
         pytest.raises(MissingExtraError, match=r"clipfeat\[provenance\]"),

@@ -1,4 +1,4 @@
-"""Images that the server downloads."""
+"""Tests of images that the server downloads."""
 
 import threading
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from clipfeat.serving import remote
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """A server of one image, which may redirect or never answer."""
+    """Handler of one image, which may redirect or never respond."""
 
     def do_GET(self) -> None:
         if self.path == "/moved":
@@ -30,7 +30,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(404)
 
     def log_message(self, *args: object) -> None:
-        """Print nothing."""
+        """Suppress the server's log."""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def address() -> Iterator[str]:
     "url", ["http://{}/image", "http://localhost:1/", "http://169.254.169.254/"]
 )
 def test_private_addresses_are_refused(url: str, address: str) -> None:
-    """No connection is made to this machine and its network."""
+    """The server never connects to this machine or its network."""
     with pytest.raises(ReadError, match=remote.NOT_PUBLIC):
         remote.download(url.format(address), 2000, 10)
 
@@ -61,20 +61,20 @@ def test_private_addresses_are_refused(url: str, address: str) -> None:
             "http://example.org/a#b", "http://[::1]/"]
 )  # fmt: skip
 def test_only_plain_web_addresses_are_allowed(url: str) -> None:
-    """Files of this machine and object stores cannot be read."""
+    """Local files and object stores cannot be read."""
     with pytest.raises(ReadError, match="not a plain URL of http or https"):
         remote.download(url, 2000, 10)
 
 
 @pytest.mark.parametrize("url", ["http:///", "http://["])
 def test_addresses_without_a_public_host_are_refused(url: str) -> None:
-    """Malformed addresses are errors of the image, too."""
+    """Malformed addresses are errors of single images."""
     with pytest.raises(ReadError, match=f"{remote.NOT_PUBLIC}|cannot be downloaded"):
         remote.download(url, 2000, 10)
 
 
 def test_limits_and_redirections(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Size and time are limited, and each connection of a redirection is checked."""
+    """Size and time are limited, and every redirect is checked."""
     monkeypatch.setattr(remote, "is_public", lambda host: host == "127.0.0.1")
     assert remote.download(f"http://{address}/image", 1000, 10) == b"x" * 1000
     for path, limit, seconds, reason in (

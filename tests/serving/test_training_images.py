@@ -1,4 +1,4 @@
-"""The training images nearest to an image."""
+"""Test of the training images that are nearest to an image."""
 
 import tarfile
 from dataclasses import replace
@@ -22,7 +22,7 @@ def test_an_archive_is_listed_once(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The readers of its images are kept. Images outside of archives need no list."""
+    """An archive is listed only once. Images outside archives need no list."""
     with tarfile.open(tmp_path / "all.tar", "w") as archive:
         archive.add(image_files / "real", "real")
     plain = tmp_path / "plain.png"

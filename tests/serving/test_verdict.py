@@ -1,4 +1,4 @@
-"""Verdicts, and how degradations change them."""
+"""Tests of verdicts, and of how degradations change them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,7 +20,7 @@ from clipfeat.serving.verdict import CHANGED_VIEWS, CHANGES, changes_of, verdict
 
 
 def encode(model: Model, image: Path, views: Mapping[str, View] | None = None) -> FeatureSet:
-    """Encode an image, or all views of it."""
+    """Encode an image, or all its views."""
     source = open_source([str(image)])
     return encode_in_memory(source, model.specs, views=views, every_view=bool(views))
 
@@ -28,7 +28,7 @@ def encode(model: Model, image: Path, views: Mapping[str, View] | None = None) -
 def test_the_verdict_is_that_of_predict(
     model_of_two: Model, image_files: Path, tmp_path: Path
 ) -> None:
-    """The probabilities are equal, and the vote is the mean of its members."""
+    """Probabilities equal those of `predict`, and the vote is the mean of its members."""
     image = image_files / "fake" / "fake-3.png"
     verdict = verdict_on(model_of_two, encode(model_of_two, image))
     expected = predict(model_of_two, image)
@@ -52,7 +52,7 @@ def test_the_verdict_is_that_of_predict(
 def test_the_changes_are_those_of_degraded_files(
     model_of_two: Model, image_files: Path, tmp_path: Path
 ) -> None:
-    """A saved degraded copy has the same probability. A blurred noise image turns smooth."""
+    """The probability equals that of a saved degraded copy."""
     image = image_files / "real" / "real-3.png"
     features = encode(model_of_two, image, CHANGED_VIEWS)
     changes = {change.title: change for change in changes_of(model_of_two, features)}
@@ -74,7 +74,7 @@ def test_the_changes_are_those_of_degraded_files(
 
 
 def test_a_model_that_abstains_is_unsure(model_of_two: Model, image_files: Path) -> None:
-    """The verdict is unsure unless the predicted class alone is plausible."""
+    """The verdict is unsure unless only the predicted class is plausible."""
     features = encode(model_of_two, image_files / "fake" / "fake-3.png")
     assert verdict_on(replace(model_of_two, abstention=None), features).plausible is None
     for smallest_of_real, plausible in ((0.5, ("fake",)), (0.0, ("real", "fake"))):
@@ -86,7 +86,7 @@ def test_a_model_that_abstains_is_unsure(model_of_two: Model, image_files: Path)
 
 
 def test_an_unreadable_image_has_no_verdict(model_of_two: Model, tmp_path: Path) -> None:
-    """The error gives the reason."""
+    """The error states the reason."""
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
     with pytest.raises(DecodeError, match="cannot be decoded"):
         verdict_on(model_of_two, encode(model_of_two, tmp_path / "bad.png"))

@@ -1,4 +1,4 @@
-"""Merging several feature files into one."""
+"""Tests of merging several feature files into one."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ Images = dict[str, tuple[int, str]]
 
 
 def write(path: Path, root: str, images: Images, failed: str = "", **changes: object) -> Path:
-    """Write a feature file from paths, each with a number (key and features) and a label."""
+    """Write a feature file from paths with labels. A number gives each key and its features."""
     spec = make_spec(n_features=2, **changes)  # type: ignore[arg-type]
     with FeatureWriter(path, spec, root=root) as writer:
         rows = [
@@ -43,7 +43,7 @@ def held(path: Path) -> Images:
 
 
 def test_folders_do_not_collide(tmp_path: Path) -> None:
-    """Images of the same name in two folders are two rows below the common folder."""
+    """Images with equal names in two folders are two rows, relative to the common folder."""
     a = write(tmp_path / "a.h5", "/data/a", {"1.png": (1, "cat"), "2.png": (2, "dog")})
     b = write(tmp_path / "b.h5", "/data/b", {"1.png": (3, "dog"), "3.png": (1, "")}, failed="x")
     made = merge_files([a, b], tmp_path / "c.h5")
@@ -62,7 +62,7 @@ def test_folders_do_not_collide(tmp_path: Path) -> None:
 
 
 def test_the_same_image_is_there_once(tmp_path: Path) -> None:
-    """A path with the same key and label is merged once, and a row replaces a failure."""
+    """A path with equal key and label is merged once. A row replaces a failure."""
     a = write(tmp_path / "a.h5", "/data", {"1": (1, "cat")}, failed="2")
     b = write(tmp_path / "b.h5", "/data", {"1": (1, "cat"), "2": (2, "cat")})
     made = merge_files([a, b], tmp_path / "c.h5")
@@ -73,7 +73,7 @@ def test_the_same_image_is_there_once(tmp_path: Path) -> None:
 def test_contradictions_are_refused_or_settled(
     tmp_path: Path, other: tuple[int, str], what: str
 ) -> None:
-    """Contradictory keys or labels of a path are an error unless `prefer` is given."""
+    """Different keys or labels of a path are an error unless `prefer` is given."""
     a = write(tmp_path / "a.h5", "/data", {"1": (1, "cat")})
     b = write(tmp_path / "b.h5", "/data", {"1": other})
     with pytest.raises(DataError, match=rf"a\.h5 and .*b\.h5 differ in the {what} of 1\."):
@@ -96,7 +96,7 @@ def test_other_encoders_and_taken_outputs_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_may_take_in_another(tmp_path: Path) -> None:
-    """The output can be one of the inputs."""
+    """One of the inputs can be the output."""
     a = write(tmp_path / "a.h5", "/data", {"1": (1, "")})
     b = write(tmp_path / "b.h5", "/data", {"2": (2, "")})
     merge_files([a, b], a, overwrite=True)
@@ -104,7 +104,7 @@ def test_a_file_may_take_in_another(tmp_path: Path) -> None:
 
 
 def test_what_an_interrupted_merge_left_is_not_taken_up(tmp_path: Path) -> None:
-    """A merge removes the rows left by a killed merge into the same file."""
+    """A merge deletes the rows that a killed merge left in the same file."""
     with FeatureWriter(tmp_path / "c.h5", SPEC, root="/data", overwrite=True) as writer:
         rows = [Row("1", (1).to_bytes(16)), Row("old", (7).to_bytes(16))]
         writer.append(rows, np.full((2, 2), 99, dtype=np.float32))
@@ -114,7 +114,7 @@ def test_what_an_interrupted_merge_left_is_not_taken_up(tmp_path: Path) -> None:
 
 
 def test_classes_of_several_files(tmp_path: Path) -> None:
-    """Numbers and truth values are one class. Spellings are refused or merged."""
+    """Numbers and truth values are one class. Other spellings are errors or merged."""
     a = write(tmp_path / "a.h5", "/d", {"1.png": (1, "1"), "2.png": (2, "0")})
     b = write(tmp_path / "b.h5", "/d", {"1.png": (1, "True"), "3.png": (3, "0.0")})
     assert merge_files([a, b], tmp_path / "ab.h5").n_doubled == 1
@@ -131,7 +131,7 @@ def test_classes_of_several_files(tmp_path: Path) -> None:
 def test_no_other_command_writes_while_files_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows that another command commits to the output after it was read would be deleted."""
+    """The output is locked while inputs are read, so that no committed row is lost."""
     a = write(tmp_path / "a.h5", "/data", {"1": (1, "cat")})
     b = write(tmp_path / "b.h5", "/data", {"2": (2, "dog")})
     rebased = combining.rebased

@@ -1,4 +1,4 @@
-"""Tables of digests in one block of memory."""
+"""Tests of tables of digests in one block of memory."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ keys = st.binary(min_size=2, max_size=2)
 
 @given(st.lists(st.tuples(keys, st.binary(min_size=1, max_size=1)), max_size=300), st.sets(keys))
 def test_a_table_is_a_dictionary(items: list[tuple[bytes, bytes]], others: set[bytes]) -> None:
-    """Keys of zeros, repeated keys, keys with zeros at their end, and growth change nothing."""
+    """The table agrees with a dictionary, even for zeros, repeated keys and growth."""
     table, expected = DigestTable(2, 1), dict(items)
     for key, value in [(b"\0\0", b"x"), *items]:
         table.set(key, value)

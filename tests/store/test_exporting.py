@@ -1,4 +1,4 @@
-"""Exports contain the feature file's data, and other tools read them."""
+"""Tests that exports contain all data and can be read by other tools."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ ABOUT = {
 
 
 def filled(path: Path, precision: str = "fp32") -> Path:
-    """A snapshot and a part with two rows, and a column that has the name of a dataset."""
+    """Return a file of a snapshot and a part with two rows, and a column named like a dataset."""
     spec = make_spec(n_features=2, precision=precision)
     columns = (("split", "train"), ("label,x", "a"), ("path", "no"), ("features", "no"))
     with FeatureWriter(path, spec) as writer:
@@ -36,7 +36,7 @@ def filled(path: Path, precision: str = "fp32") -> Path:
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_parquet(tmp_path: Path, precision: str) -> None:
-    """Parquet has one row per image and the features as a fixed-size list of their dtype."""
+    """Parquet has one row per image, and the features as fixed-size lists."""
     dtype = np.float32 if precision == "fp32" else np.float16
     out = tmp_path / "new" / "x.parquet"
     assert export(filled(tmp_path / "out.h5", precision), out) == 2
@@ -51,7 +51,7 @@ def test_parquet(tmp_path: Path, precision: str) -> None:
 
 
 def test_npz(tmp_path: Path) -> None:
-    """An npz file has the feature file's names and loads without pickle."""
+    """An npz file has the names of the feature file, and is loaded without pickle."""
     export(filled(tmp_path / "out.h5"), tmp_path / "x.npz")
     with np.load(tmp_path / "x.npz", allow_pickle=False) as found:
         assert np.array_equal(found["features"], VALUES)
@@ -70,7 +70,7 @@ def test_csv(tmp_path: Path) -> None:
 
 
 def test_csv_has_no_formulas(tmp_path: Path) -> None:
-    """Names and labels cannot become formulas or new lines when the table is opened."""
+    """Names and labels cannot become formulas or new lines in a spreadsheet."""
     out = tmp_path / "out.h5"
     with FeatureWriter(out, make_spec(n_features=2)) as writer:
         columns = (("@note", "+1"),)
@@ -103,6 +103,6 @@ def test_whole_or_not_at_all(tmp_path: Path, suffix: str) -> None:
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
-    """The error for an unknown suffix lists the formats."""
+    """The error for an unknown suffix lists the known formats."""
     with pytest.raises(UsageError, match=r"Known: \.csv, \.npz, \.parquet"):
         export(filled(tmp_path / "out.h5"), tmp_path / "x.xlsx")

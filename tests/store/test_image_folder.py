@@ -1,4 +1,4 @@
-"""The folder from which pages show images: named by the user, or recorded by an own file."""
+"""Tests of the folder from which pages show images: given by the user, or recorded by own files."""
 
 import shutil
 from dataclasses import replace
@@ -19,7 +19,7 @@ from tests.store.test_store import values
 
 
 def foreign_file(path: Path, root: Path) -> Path:
-    """Write a feature file that names a folder, without embedding its images."""
+    """Write a feature file that names a folder whose images this user did not embed."""
     with FeatureWriter(path, make_spec(n_features=3), root=str(root)) as writer:
         writer.append([Row("real/real-00.png", bytes(16), "real")], values(1))
         writer.finish()
@@ -33,7 +33,7 @@ def test_the_folder_of_an_own_file(image_folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_folder_of_a_file_from_elsewhere(image_folder: Path, tmp_path: Path) -> None:
-    """It may be any folder, so it is used only if the user names it."""
+    """The folder of a downloaded file is used only if the user gives it."""
     paths = ["real/real-00.png"]
     file = foreign_file(tmp_path / "foreign.h5", image_folder)
     assert folder_of(file) == ""
@@ -44,7 +44,7 @@ def test_the_folder_of_a_file_from_elsewhere(image_folder: Path, tmp_path: Path)
 
 
 def test_a_file_from_elsewhere_stays_foreign(image_folder: Path, tmp_path: Path) -> None:
-    """Neither a copy over an own file nor further rows make its folder trusted."""
+    """Neither replacing an own file by it nor adding rows makes its folder trusted."""
     own = embed(image_folder, tmp_path / "own.h5", encoder="spectrum").path
     shutil.copy(foreign_file(tmp_path / "foreign.h5", tmp_path), own)
     assert folder_of(own) == ""
@@ -74,7 +74,7 @@ def test_the_page_of_explain(image_folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_list_of_own_files_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest entries are removed. A list that cannot be written or read is no error."""
+    """The oldest entries are removed. Failures to write or read the list are ignored."""
     monkeypatch.setattr(own_files, "_list_file", lambda: tmp_path / "a" / "list")
     monkeypatch.setattr(own_files, "MAX_BYTES", 10 * 33)
     for number in range(30):

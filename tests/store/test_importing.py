@@ -1,4 +1,4 @@
-"""Importing features of other tools."""
+"""Tests of importing features of other tools."""
 
 from collections.abc import Callable
 from functools import partial
@@ -60,7 +60,7 @@ def thingsvision(folder: Path, names: list[str], write: Callable[[Path], None] =
 
 @pytest.mark.parametrize("write", LAYOUTS)
 def test_thingsvision(tmp_path: Path, write: Callable[[Path], None]) -> None:
-    """Every format of thingsvision is read, split or whole, with folders as labels."""
+    """Every format of thingsvision is read, split or whole. Folders give the labels."""
     source = thingsvision(tmp_path / "tv", [f"/far/away/{name}" for name in NAMES], write)
     made = import_features(source, tmp_path / "out.h5", name="alexnet")
     found = load(tmp_path / "out.h5")
@@ -84,7 +84,7 @@ def test_phases_are_reported(
 
 
 def test_clip_retrieval(tmp_path: Path) -> None:
-    """clip-retrieval's parts are read in order, as float16, with captions as a column."""
+    """The parts of clip-retrieval are read in order, as float16, with a column of captions."""
     for folder in ("img_emb", "metadata"):
         (tmp_path / "cr" / folder).mkdir(parents=True)
     for number, i in ((10, 2), (9, 1), (0, 0)):
@@ -105,7 +105,7 @@ def test_clip_retrieval(tmp_path: Path) -> None:
 
 
 def test_metadata_of_clip_retrieval_that_unpack_to_gigabytes(tmp_path: Path) -> None:
-    """They are refused before they are unpacked."""
+    """Such metadata are refused before unpacking."""
     for folder in ("img_emb", "metadata"):
         (tmp_path / folder).mkdir()
     n = 300
@@ -120,7 +120,7 @@ def test_metadata_of_clip_retrieval_that_unpack_to_gigabytes(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("prefix", ["", "photos/", "/far/away/"])
 def test_keys_are_of_bytes_where_the_image_is_there(tmp_path: Path, prefix: str) -> None:
-    """Images are found by the tool's names, and identical images get equal features."""
+    """If an image is found by name, its key is the content hash."""
     images = tmp_path / "images"
     for name in ("cat/1.png", "dog/3.png"):
         (images / name).parent.mkdir(parents=True)
@@ -137,7 +137,7 @@ def test_keys_are_of_bytes_where_the_image_is_there(tmp_path: Path, prefix: str)
 
 
 def test_labels_of_a_table(tmp_path: Path) -> None:
-    """Labels of a table replace those of folders."""
+    """Labels of a table replace folder labels."""
     source = thingsvision(tmp_path / "tv", NAMES)
     (tmp_path / "labels.csv").write_text("path,label\n1,lion\n3.png,wolf\n")
     import_features(source, tmp_path / "out.h5", name="x", labels=tmp_path / "labels.csv")
@@ -145,7 +145,7 @@ def test_labels_of_a_table(tmp_path: Path) -> None:
 
 
 def test_rows_without_names_equal_no_others(tmp_path: Path) -> None:
-    """Features without names get keys that are unique to their file."""
+    """Features without names get keys that occur in no other file."""
     for number in (1, 2):
         np.save(tmp_path / f"{number}.npy", VALUES * number)
         import_features(tmp_path / f"{number}.npy", tmp_path / f"{number}.h5", name="x")
@@ -153,7 +153,7 @@ def test_rows_without_names_equal_no_others(tmp_path: Path) -> None:
 
 
 def test_features_that_are_not_finite_are_failures(tmp_path: Path) -> None:
-    """Rows and failures add up to all images."""
+    """Non-finite features are failures. Rows and failures add up to all images."""
     source = thingsvision(tmp_path / "tv", NAMES)
     np.save(source / "features.npy", np.array([[1, 2], [np.nan, 0], [1e300, 0]]))
     made = import_features(source, tmp_path / "out.h5", name="x")
@@ -197,7 +197,7 @@ def change(names: list[str] | None = None, values: Any = None) -> Callable[[Path
 def test_what_cannot_be_told_is_refused(
     tmp_path: Path, damage: Callable[[Path], None], error: type[Exception], message: str
 ) -> None:
-    """Ambiguous or unsafe input is refused and no file is written."""
+    """Ambiguous or unsafe input is an error, and no file is written."""
     source = thingsvision(tmp_path / "tv", NAMES)
     damage(source)
     with pytest.raises(error, match=message):
@@ -208,7 +208,7 @@ def test_what_cannot_be_told_is_refused(
 def test_a_mat_file_that_unpacks_to_gigabytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sizes of its variables are read before the variables."""
+    """Such a file is refused by the sizes of its variables."""
     monkeypatch.setattr("clipfeat.store.foreign.MAX_UNPACKED", 2**20)
     savemat(tmp_path / "features.mat", {"features": np.zeros((500, 500))}, do_compression=True)
     with pytest.raises(RefusedFileError, match="bytes would unpack to 2000000 bytes"):

@@ -1,4 +1,4 @@
-"""The lock file beside a feature file."""
+"""Tests of the lock file of a feature file."""
 
 import os
 from collections.abc import Callable
@@ -21,7 +21,7 @@ PLANTED: dict[str, Callable[[Path, Path], None]] = {
 def test_a_lock_file_that_leads_elsewhere_is_refused(
     plant: Callable[[Path, Path], None], tmp_path: Path
 ) -> None:
-    """The target keeps its content, no file appears, and opening a pipe does not block."""
+    """A lock file that is a link or a pipe is refused, and no other file is changed."""
     victim, target = tmp_path / "victim.txt", tmp_path / "out.h5"
     victim.write_text("precious")
     plant(victim, lock_path(target))
@@ -32,7 +32,7 @@ def test_a_lock_file_that_leads_elsewhere_is_refused(
 
 
 def test_a_lock_file_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
-    """The content of an old lock file does not matter, and the file is removed at the end."""
+    """A leftover lock file is reused and removed at the end."""
     lock = lock_path(tmp_path / "out.h5")
     lock.write_bytes(b"process \xff\xfe of another time\n")
     check_unlocked(tmp_path / "out.h5")

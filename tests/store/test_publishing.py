@@ -1,4 +1,4 @@
-"""Parts that workers publish without the lock."""
+"""Tests of parts that workers publish without the lock."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.store.test_store import SPEC, key, row, values
 
 
 def test_parts_of_workers_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts are read in order and compacted, including parts that were never reported."""
+    """Parts are read in order and compacted, even if they were never reported."""
     monkeypatch.setattr(writing, "MOST_PARTS", 3)
     out = tmp_path / "out.h5"
     with FeatureWriter(out, SPEC, root="/photos", request="r") as writer:
@@ -41,7 +41,7 @@ def test_parts_of_workers_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_rows_of_a_later_commit_come_after(tmp_path: Path) -> None:
-    """Later commits of the writer supersede workers' parts."""
+    """Later commits of the writer replace rows of the workers' parts."""
     out = tmp_path / "out.h5"
     with FeatureWriter(out, SPEC) as writer:
         part = writer.publisher().publish(Segment(values(1), [row("a.png", 1)]), 10**11)
@@ -54,7 +54,7 @@ def test_rows_of_a_later_commit_come_after(tmp_path: Path) -> None:
 
 
 def test_equal_bytes_get_equal_rows(tmp_path: Path) -> None:
-    """Rows of one key get equal features if two workers encoded the image."""
+    """If two workers encode the same image, its rows are equal."""
     out = tmp_path / "out.h5"
     with FeatureWriter(out, SPEC) as writer:
         for n, path in enumerate(("a.png", "b.png")):
@@ -72,7 +72,7 @@ def test_equal_bytes_get_equal_rows(tmp_path: Path) -> None:
 def test_a_folder_of_another_machine_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A part in a folder that the driver does not share is an error."""
+    """A part in a folder that the driver cannot see is an error."""
     monkeypatch.setattr(writing, "VISIBLE_AFTER", 0.2)
     with FeatureWriter(tmp_path / "out.h5", SPEC) as writer:
         here = writer.publisher()

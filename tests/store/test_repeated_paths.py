@@ -1,4 +1,4 @@
-"""Finding repeated paths by their hashes."""
+"""Tests of finding repeated paths by their hashes."""
 
 import numpy as np
 import pytest
@@ -14,14 +14,14 @@ from clipfeat.store.repeated_paths import path_hashes, repeated_hashes
 def test_equal_paths_have_equal_hashes_in_columns_of_any_length(
     paths: list[str], longer: str
 ) -> None:
-    """The length of a column depends on its longest path, and the hash of a path does not."""
+    """The hash does not depend on the string length of the column."""
     alone, together = text_column(paths), text_column([*paths, longer])
     assert (path_hashes(alone) == path_hashes(together)[:-1]).all()
     assert len(np.unique(path_hashes(alone))) == len(np.unique(alone))
 
 
 def test_only_repeated_hashes_are_returned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A path in two files has a repeated hash. Chunks do not change the hashes."""
+    """The hashes of paths that occur in two files are returned, for any chunk size."""
     first, second = (text_column([f"{i}/x.png" for i in r]) for r in (range(90), range(88, 99)))
     whole = path_hashes(first)
     monkeypatch.setattr(repeated_paths, "CHUNK_ROWS", 7)

@@ -1,4 +1,4 @@
-"""Hostile feature files are refused."""
+"""Tests that hostile feature files are refused."""
 
 import os
 import resource
@@ -122,7 +122,7 @@ KINDS = (
 def test_refused_before_anything_foreign_is_read(
     tmp_path: Path, make: Callable[[h5py.File, Path], None]
 ) -> None:
-    """Each is refused within a second and 100 MB; links lead to a FIFO that blocks."""
+    """Each file is refused within a second and 100 MB. Links to a FIFO do not block."""
     path = filled(tmp_path / "hostile.h5")
     trap = tmp_path / "trap.h5"
     os.mkfifo(trap)
@@ -147,7 +147,7 @@ def append(path: Path) -> None:
 def test_links_to_other_files_are_not_followed(
     tmp_path: Path, make: Callable[[h5py.File, Path], None], read: Callable[[Path], object]
 ) -> None:
-    """A file that exists is neither read nor written through a link, also when rows are added."""
+    """No other file is read or written through a link, even when rows are added."""
     path = filled(tmp_path / "hostile.h5")
     trap = filled(tmp_path / "trap.h5")
     content = trap.read_bytes()
@@ -160,7 +160,7 @@ def test_links_to_other_files_are_not_followed(
 
 
 def test_a_fifo_is_no_feature_file(tmp_path: Path) -> None:
-    """A FIFO is refused instead of blocking."""
+    """A FIFO is refused without blocking."""
     os.mkfifo(tmp_path / "x.h5")
     code = (
         "import sys; from clipfeat.store import load; from clipfeat.errors import *\n"

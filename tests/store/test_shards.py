@@ -1,4 +1,4 @@
-"""Feature files made of shards, local and on object stores."""
+"""Tests of feature files made of shards, local and on object stores."""
 
 import json
 import shutil
@@ -54,7 +54,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Places of a feature file with shards."""
+    """Return locations for a feature file with shards."""
     if request.param == "folder":
         return str(tmp_path_factory.mktemp("shards"))
     root = "memory://" if request.param == "memory" else request.getfixturevalue("s3") + "/"
@@ -122,7 +122,7 @@ def test_any_history_reads_back(
 
 
 def test_all_that_reads_reads_it(place: str, tmp_path: Path) -> None:
-    """Loading, properties, export and merge give equal results for a snapshot and for shards."""
+    """Loading, properties, export and merge give equal results for snapshots and shards."""
     numbers = {f"{i:02d}.png": i for i in range(12)}
     out = f"{place}/out.h5"
     assert write(out, numbers) == 12
@@ -156,7 +156,7 @@ def test_what_is_finished_is_never_made_again(place: str) -> None:
 
 
 def test_overwriting_takes_effect_at_once(place: str) -> None:
-    """Overwriting keeps the old file readable until the new one is complete."""
+    """Until the new file is complete, the old one can be read."""
     out = f"{place}/out.h5"
     write(out, {"old.png": 1, "older.png": 2})
     with FeatureWriter(out, SPEC, overwrite=True) as writer:
@@ -172,7 +172,7 @@ def test_overwriting_takes_effect_at_once(place: str) -> None:
 
 
 def test_a_file_outgrows_one_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that grows beyond the limit is converted into shards."""
+    """A snapshot that grows beyond the limit is converted to shards."""
     out = tmp_path / "out.h5"
     monkeypatch.setattr(merging, "SHARDED_ABOVE", 60_000)
     write(out, {"a.png": 1})
@@ -184,7 +184,7 @@ def test_a_file_outgrows_one_snapshot(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_of_two_writers_without_a_lock_none_loses_a_row() -> None:
-    """Of two concurrent merges, the second reads the new state and merges again."""
+    """If two merges run concurrently, the second one merges again."""
     out = f"memory://{uuid.uuid4().hex}/out.h5"
     first, second = FeatureWriter(out, SPEC), FeatureWriter(out, SPEC)
     first.append([row("a.png", 1)], values(1))
@@ -209,7 +209,7 @@ def test_of_two_writers_without_a_lock_none_loses_a_row() -> None:
 def test_a_merge_killed_before_its_parts_were_removed(
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Parts named by a generation are ignored, so an older row does not return."""
+    """Merged parts that were not removed are ignored."""
     out = f"{place}/out.h5"
     with monkeypatch.context() as patch:
         patch.setattr(writing, "tidy_up", lambda target: None)
@@ -306,7 +306,7 @@ def test_what_cannot_be_reached_is_one_error(s3: str) -> None:
 def test_many_parts_become_one_as_they_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A long run compacts its parts, so a reader can open all of them."""
+    """A long run compacts its parts, so that readers can open all of them."""
     monkeypatch.setattr(writing, "MOST_PARTS", 4)
     out = tmp_path / "out.h5"
     with FeatureWriter(out, SPEC) as writer:
@@ -325,7 +325,7 @@ def test_many_parts_become_one_as_they_come(
 def test_folders_of_any_name(
     where: str, name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Brackets, question marks and hashes in names are literal."""
+    """Brackets, question marks and hashes in names are taken literally."""
     roots = {"folder": tmp_path, "memory": f"memory://{uuid.uuid4().hex}"}
     root = roots.get(where) or f"{request.getfixturevalue('s3')}/{uuid.uuid4().hex}"
     write(f"{root}/{name}/out.h5", {"a.png": 1, "b.png": 2})
@@ -335,7 +335,7 @@ def test_folders_of_any_name(
 
 
 def test_a_lost_answer_to_the_commit(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A generation created by a request whose response was lost counts as committed."""
+    """A generation that was created counts as committed, even if the response was lost."""
     out = f"{s3}/{uuid.uuid4().hex}/out.h5"
     of: Any = location(out)
     create = of.fs.pipe_file
@@ -352,7 +352,7 @@ def test_a_lost_answer_to_the_commit(s3: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_many_parts_on_a_store_are_merged_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compaction on a store uses generations, so the later row of a path is kept."""
+    """On a store, compaction uses generations and keeps the later row."""
     monkeypatch.setattr(writing, "MOST_PARTS", 4)
     out = f"memory://{uuid.uuid4().hex}/out.h5"
     with FeatureWriter(out, SPEC) as first, FeatureWriter(out, SPEC) as second:
@@ -368,7 +368,7 @@ def test_many_parts_on_a_store_are_merged_as_they_come(monkeypatch: pytest.Monke
 
 
 def test_two_that_overwrite_do_not_mix() -> None:
-    """Two writers that overwrite on a store do not mix; the last one wins."""
+    """If two writers overwrite a file on a store, the last one wins completely."""
     out = f"memory://{uuid.uuid4().hex}/out.h5"
     write(out, {"old.png": 0})
     with FeatureWriter(out, SPEC, overwrite=True) as first:
@@ -384,7 +384,7 @@ def test_two_that_overwrite_do_not_mix() -> None:
 
 
 def test_an_overwriting_killed_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The remains of a committed replacement are not resumed."""
+    """Leftovers of a committed replacement are not resumed."""
     out = tmp_path / "out.h5"
     with monkeypatch.context() as patch:
         patch.setattr(writing, "remove_whole", lambda path: None)
@@ -397,7 +397,7 @@ def test_an_overwriting_killed_at_its_end(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_merge_that_fails_leaves_no_shards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A failed merge removes its files."""
+    """A failed merge deletes its files."""
     out = tmp_path / "out.h5"
     check = merging._check_space
     turns = []
@@ -464,7 +464,7 @@ def test_a_reader_between_two_generations(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_errors_of_who_reads_are_their_own(place: str) -> None:
-    """An exception raised while a file is open is not reported as damage."""
+    """An exception of the caller is not reported as damage of the file."""
     out = f"{place}/out.h5"
     write(out, {"a.png": 1})
     with pytest.raises(KeyError, match="mine"), open_stored(out):
@@ -474,7 +474,7 @@ def test_errors_of_who_reads_are_their_own(place: str) -> None:
 def test_shards_are_open_as_long_as_they_are_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A feature file of more shards than may be open is read in full, and merged."""
+    """A file with more shards than may be open is read and merged."""
     out = tmp_path / "out.h5"
     monkeypatch.setattr(reading, "MOST_OPEN", 2)
     write(out, {f"{i}.png": i for i in range(12)})
@@ -493,7 +493,7 @@ def test_shards_are_open_as_long_as_they_are_needed(
 def test_a_shard_that_a_merge_removes_while_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A reader whose closed shard is gone fails, and reads no other rows in its place."""
+    """If a merge removes a closed shard, the reader fails and reads no other rows."""
     out = tmp_path / "out.h5"
     write(out, {f"{i}.png": i for i in range(12)})
     monkeypatch.setattr(reading, "MOST_OPEN", 1)

@@ -1,4 +1,4 @@
-"""The cache of content hashes."""
+"""Tests of the cache of content hashes."""
 
 import os
 import time
@@ -23,7 +23,7 @@ from clipfeat.system.locations import location
 
 
 def test_a_file_with_its_old_modification_time_is_read_again(tmp_path: Path) -> None:
-    """Programs such as ``touch`` set the modification time back, but not the time of a change."""
+    """A changed file is detected, even if its modification time is set back."""
     file = tmp_path / "a.png"
     file.write_bytes(b"old")
     os.utime(file, (1_600_000_000, 1_600_000_000))
@@ -41,7 +41,7 @@ def test_a_file_with_its_old_modification_time_is_read_again(tmp_path: Path) -> 
 
 
 def test_the_cache_of_a_remote_feature_file() -> None:
-    """The cache is beside the feature file on the object store, and is read from there."""
+    """The cache is written to and read from the object store."""
     out = location(f"memory://{uuid.uuid4().hex}/out.h5")
     assert not len(load_stats(out))
     save_stats(out, lambda: [("a.png", (1, 2, 3, 4), bytes(16))])
@@ -49,7 +49,7 @@ def test_the_cache_of_a_remote_feature_file() -> None:
 
 
 def test_a_damaged_cache_is_empty(tmp_path: Path) -> None:
-    """Unknown compression, damaged streams, other types and many compressed paths are ignored."""
+    """A damaged, invalid or oversized cache is ignored."""
     file = tmp_path / "out.h5"
     save_stats(file, lambda: [("a.png", (1, 2, 3, 4), bytes(16))])
     assert len(load_stats(file)) == 1
@@ -79,7 +79,7 @@ def test_a_damaged_cache_is_empty(tmp_path: Path) -> None:
 def test_a_large_cache_is_written_and_searched_in_chunks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every path is found, also if a later chunk has longer paths. Other times are not trusted."""
+    """Every path is found in any chunk. Changed times are not trusted."""
     monkeypatch.setattr(stat_cache, "CHUNK_ROWS", 7)
     entries = [("x" * i + ".png", (i, 1, 2, 3), i.to_bytes(16)) for i in range(50)]
     save_stats(tmp_path / "out.h5", lambda: iter(entries))
@@ -90,7 +90,7 @@ def test_a_large_cache_is_written_and_searched_in_chunks(
 
 
 def test_adjacent_images_share_a_status() -> None:
-    """The members of an archive take the memory of one status, and their order is kept."""
+    """Members of an archive share one status in memory, and keep their order."""
     stats = [None, (1, 2, 3, 4), (1, 2, 3, 4), (1, 2, 2**64 - 1, 4), (5, 6, 7, 8), (1, 2, 3, 4)]
     runs = StatRuns()
     for stat in stats:

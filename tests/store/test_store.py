@@ -1,4 +1,4 @@
-"""Writing and reading feature files."""
+"""Tests of writing and reading feature files."""
 
 import json
 import shutil
@@ -56,7 +56,7 @@ events = st.lists(
 def test_the_last_of_a_path_is_what_is_read(
     tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, int, str]], merge: bool
 ) -> None:
-    """Each path reads back as last written, for any order of rows, failures and commits."""
+    """The last write of a path counts, for any order of rows, failures and commits."""
     path = tmp_path_factory.mktemp("store") / "out.h5"
     expected: dict[str, int | None] = {}
     with FeatureWriter(path, SPEC) as writer:
@@ -94,7 +94,7 @@ def filled(path: Path) -> Path:
 
 
 def test_everything_comes_back(tmp_path: Path) -> None:
-    """Labels, groups, columns, sizes and failures round-trip, in any script."""
+    """Labels, groups, columns, sizes and failures in any script are read back unchanged."""
     found = load(filled(tmp_path / "out.h5"))
     assert np.array_equal(found.X, values(1, 2))
     assert found.labels.tolist() == ["cat", "dog"]
@@ -112,7 +112,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
 
 
 def test_plain_h5py_reads_it(tmp_path: Path) -> None:
-    """Plain h5py reads the array, the paths and the JSON attributes."""
+    """Plain h5py can read the array, the paths and the JSON attributes."""
     with h5py.File(filled(tmp_path / "out.h5")) as h5:
         assert np.array_equal(h5["features"][:], values(1, 2))
         assert h5["paths"].asstr()[:].tolist() == ["a/1 é.png", "b"]
@@ -129,7 +129,7 @@ def test_plain_h5py_reads_it(tmp_path: Path) -> None:
 
 
 def test_tables_and_h5ls_read_it(tmp_path: Path) -> None:
-    """Pandas reads the columns, and h5dump lists the file."""
+    """Pandas can read the columns, and h5dump can list the file."""
     path = filled(tmp_path / "out.h5")
     with h5py.File(path) as h5:
         table = pd.DataFrame({"path": h5["paths"].asstr()[:], "size": h5["file_size"][:]})
@@ -140,7 +140,7 @@ def test_tables_and_h5ls_read_it(tmp_path: Path) -> None:
 
 
 def test_version_1_is_read_for_ever() -> None:
-    """A stored file of format version 1 still reads the same."""
+    """A file of format version 1 is still read."""
     found = load(Path(__file__).parent / "files" / "version-1.h5")
     assert np.array_equal(found.X, values(1, 2))
     assert found.labels.tolist() == ["cat", "dog"]
@@ -156,7 +156,7 @@ def test_one_file_is_left(tmp_path: Path) -> None:
 
 
 def test_committed_rows_are_read_before_any_merge(tmp_path: Path) -> None:
-    """Rows of an interrupted run are read, and the next run continues from them."""
+    """Rows of an interrupted run can be read, and the next run continues."""
     path = tmp_path / "out.h5"
     with FeatureWriter(path, SPEC) as writer:
         writer.append([row("a", 1, "x")], values(1))
@@ -181,7 +181,7 @@ def test_committed_rows_are_read_before_any_merge(tmp_path: Path) -> None:
 def test_a_merge_while_a_part_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """A reader sees every row if a merge removes a part before or after it is opened."""
+    """A reader gets every row, even if a merge removes a part that it opens."""
     path = tmp_path / "out.h5"
     with FeatureWriter(path, SPEC) as writer:
         writer.append([row("a", 1)], values(1))
@@ -208,7 +208,7 @@ def test_a_merge_while_a_part_is_opened(
 
 
 def test_what_a_killed_writer_left_is_tidied_up(tmp_path: Path) -> None:
-    """The next run removes temporary files of this feature file only."""
+    """The next run removes temporary files, but only of this feature file."""
     path = filled(tmp_path / "out.h5")
     parts = tmp_path / "out.h5.parts"
     parts.mkdir()
@@ -222,7 +222,7 @@ def test_what_a_killed_writer_left_is_tidied_up(tmp_path: Path) -> None:
 
 
 def test_known_bytes_get_a_row_without_encoding(tmp_path: Path) -> None:
-    """A known image under a new path or label gets the stored features and metadata."""
+    """A known image under a new path gets the stored features and metadata."""
     path = filled(tmp_path / "out.h5")
     with FeatureWriter(path, SPEC) as writer:
         writer.append_known([Row("copy", key(2), "dog"), Row("b", key(2), "wolf")])
@@ -237,7 +237,7 @@ def test_known_bytes_get_a_row_without_encoding(tmp_path: Path) -> None:
 
 
 def test_another_encoder_is_refused(tmp_path: Path) -> None:
-    """Another encoder is refused with the differences, unless the file is overwritten."""
+    """The error lists the differences. Overwriting is allowed."""
     path = filled(tmp_path / "out.h5")
     other = make_spec(n_features=3, layer="first")
     with pytest.raises(FingerprintError, match="layer: 'last', not 'first'"):
@@ -249,7 +249,7 @@ def test_another_encoder_is_refused(tmp_path: Path) -> None:
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
-    """A second writer fails without waiting and names the first."""
+    """A second writer fails immediately, with the name of the first."""
     path = tmp_path / "out.h5"
     with FeatureWriter(path, SPEC) as writer:
         with pytest.raises(LockedError, match=r"written by process \d+ on "):
@@ -281,7 +281,7 @@ def test_half_precision_is_kept(tmp_path: Path) -> None:
 def test_what_is_no_feature_file_is_refused(
     tmp_path: Path, content: bytes | None, message: str
 ) -> None:
-    """Empty, foreign and missing files are refused by name."""
+    """Empty, foreign and missing files are errors that name the file."""
     path = tmp_path / "x.h5"
     if content is not None:
         path.write_bytes(content)
@@ -290,7 +290,7 @@ def test_what_is_no_feature_file_is_refused(
 
 
 def test_other_hdf5_is_refused(tmp_path: Path) -> None:
-    """Foreign, newer and incomplete HDF5 files are refused and not changed."""
+    """Other, newer and incomplete HDF5 files are refused and not changed."""
     foreign = tmp_path / "foreign.h5"
     with h5py.File(foreign, "w") as h5:
         h5["data"] = [1, 2]
@@ -311,7 +311,7 @@ def test_other_hdf5_is_refused(tmp_path: Path) -> None:
 def test_a_full_disk_keeps_what_is_committed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A failed write is a StorageError, leaves no temporary file and loses no row."""
+    """A failed write is a `StorageError`, and loses no committed row."""
     path = tmp_path / "out.h5"
     with FeatureWriter(path, SPEC) as writer:
         writer.append([row("a", 1)], values(1))
@@ -340,7 +340,7 @@ def test_columns_of_any_name(tmp_path: Path, name: str) -> None:
 
 
 def test_overwriting_keeps_the_old_until_the_new_is_whole(tmp_path: Path) -> None:
-    """An interrupted replacement keeps the old file, and the next one resumes it."""
+    """An interrupted replacement keeps the old file, and can be resumed."""
     path = filled(tmp_path / "out.h5")
     other = make_spec(n_features=3, layer="first")
     with FeatureWriter(path, other, overwrite=True) as writer:

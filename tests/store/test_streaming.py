@@ -1,4 +1,4 @@
-"""Features read in blocks."""
+"""Tests of features that are read in blocks."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ from tests.conftest import make_features, make_spec, write_parts
 
 
 def in_blocks(features: FeatureSet, sizes: Sequence[int]) -> StreamedFeatures:
-    """Stream in-memory features in blocks of these sizes."""
+    """Stream in-memory features in blocks of the given sizes."""
     ends = np.cumsum(sizes)
     blocks = np.split(features.X, ends[ends < len(features)])
     number = np.arange(len(features), dtype=np.float64)[:, None]
@@ -28,7 +28,7 @@ def in_blocks(features: FeatureSet, sizes: Sequence[int]) -> StreamedFeatures:
 
 @given(st.lists(st.integers(0, 39), min_size=1), st.lists(st.integers(0, 9), min_size=1))
 def test_rows_are_looked_up_by_number(numbers: list[int], sizes: list[int]) -> None:
-    """Any selection equals NumPy's, for any block sizes and repeated rows."""
+    """Any selection of rows equals NumPy's, for any block size."""
     features = make_features()
     asked = np.sort(numbers)
     read = list(in_blocks(features, sizes).rows(asked))
@@ -41,7 +41,7 @@ def test_rows_are_looked_up_by_number(numbers: list[int], sizes: list[int]) -> N
 def test_a_streamed_file_is_the_loaded_one(
     sharded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Streaming equals loading for parts, shards, superseded rows, groups and frames."""
+    """Streamed features equal loaded ones, for parts, shards, replaced rows and groups."""
     monkeypatch.setattr(merging, "SHARDED_ABOVE", 0)
     monkeypatch.setattr(merging, "SHARD_BYTES", 1000)
     some = make_features(30, ("10", "9"), groups=True)
@@ -73,7 +73,7 @@ def test_a_streamed_file_is_the_loaded_one(
 
 
 def test_the_name_of_the_weights_is_kept(tmp_path: Path) -> None:
-    """A model fitted on streamed features names the file of its weights, as for loaded ones."""
+    """A model fitted on streamed features names its weights file."""
     features = make_features()
     spec = make_spec(weights="12ab")
     with FeatureWriter(tmp_path / "out.h5", spec) as writer:
@@ -87,7 +87,7 @@ def test_the_name_of_the_weights_is_kept(tmp_path: Path) -> None:
 
 
 def test_layers_are_chosen_block_by_block(tmp_path: Path) -> None:
-    """Selecting layers equals selecting them in memory."""
+    """Selecting layers gives the same features as in memory."""
     spec = make_spec(layer="0,1,last", widths=(1, 2, 3))
     path = write_parts(tmp_path / "out.h5", replace(make_features(), specs=(spec,)))
     expected = load(path).narrowed("last,0")
@@ -99,7 +99,7 @@ def test_layers_are_chosen_block_by_block(tmp_path: Path) -> None:
 
 
 def test_what_is_not_finite_is_named() -> None:
-    """The error for a non-finite value gives the row number."""
+    """The error for a non-finite value states the row number."""
     features = make_features()
     X = features.X.copy()
     X[17, 2] = np.nan

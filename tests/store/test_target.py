@@ -14,7 +14,7 @@ SPEC = make_spec(n_features=3)
 
 
 def test_a_link_is_followed_for_parts_and_for_the_file(tmp_path: Path) -> None:
-    """Parts, lock and snapshot lie beside the target. Readers follow the link too."""
+    """Through a link, parts, lock and snapshot are written beside its target."""
     (tmp_path / "disk").mkdir()
     link, target = tmp_path / "out.h5", tmp_path / "disk" / "out.h5"
     link.symlink_to(target)
@@ -31,7 +31,7 @@ def test_a_link_is_followed_for_parts_and_for_the_file(tmp_path: Path) -> None:
 
 
 def test_a_read_only_file_is_refused(tmp_path: Path) -> None:
-    """The error comes before any image is encoded."""
+    """A read-only output is an error before any image is encoded."""
     path = tmp_path / "out.h5"
     path.touch(mode=0o444)
     with pytest.raises(StorageError, match=r"out\.h5 is read-only\. Make it writable"):
@@ -39,7 +39,10 @@ def test_a_read_only_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_too_long_for_its_lock_is_refused(tmp_path: Path) -> None:
-    """The longest accepted name can be written, and the message does not repeat a longer one."""
+    """The longest accepted name works.
+
+    The error for a longer name does not repeat it.
+    """
     longest = "n" * (MAX_NAME - 3) + ".h5"
     with FeatureWriter(check_target(tmp_path / longest), SPEC, overwrite=True) as writer:
         writer.append([row("a.png", 1)], values(1))

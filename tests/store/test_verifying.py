@@ -1,4 +1,4 @@
-"""Verifying feature files."""
+"""Tests of verifying feature files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ SPEC = make_spec(n_features=3)
 
 
 def filled(path: Path) -> Path:
-    """A snapshot with two identical images and another, a failure, and a part with a row."""
+    """Return a file with two identical images, another one, a failure, and a part with a row."""
     with FeatureWriter(path, SPEC) as writer:
         rows = [
             Row("a", bytes(15) + b"\1", "cat"),
@@ -37,7 +37,7 @@ def filled(path: Path) -> Path:
 
 
 def test_a_whole_file_passes(tmp_path: Path) -> None:
-    """The report counts rows, parts and failures."""
+    """The report of an intact file counts rows, parts and failures."""
     path = filled(tmp_path / "out.h5")
     found = verify(path)
     size = path.stat().st_size + part_paths(path)[0].stat().st_size
@@ -125,7 +125,7 @@ def test_a_damaged_part_is_named(tmp_path: Path) -> None:
 
 
 def test_rows_are_counted(tmp_path: Path) -> None:
-    """Verifying, exporting and merging report each block of rows."""
+    """Verifying, exporting and merging report their progress in rows."""
     path = filled(tmp_path / "out.h5")
     seen: list[Phase] = []
     verify(path, progress=seen.append)

@@ -1,4 +1,4 @@
-"""Hostile names and labels in every kind of table."""
+"""Tests of hostile names and labels in every kind of table."""
 
 import csv
 import io
@@ -37,7 +37,7 @@ CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e\ud800-\udfff]")
 
 @given(HOSTILE)
 def test_rich_prints_a_label_literally(label: str) -> None:
-    """Markup is text, so a label such as ``[/x]`` neither crashes a table nor changes its style."""
+    """A label such as ``[/x]`` is printed literally and does not crash a table."""
     text = rich_text(label)
     assert text.plain == terminal_text(label)
     assert not CONTROL.search(text.plain)
@@ -45,7 +45,7 @@ def test_rich_prints_a_label_literally(label: str) -> None:
 
 @given(HOSTILE, HOSTILE)
 def test_a_markdown_table_keeps_its_cells(first: str, second: str) -> None:
-    """Each cell stays in its row and column, and contains no link, HTML or code."""
+    """Each cell keeps its row and column, and contains no link, HTML or code."""
     *_, row, end = markdown_table(["a", "b"], [[first, second]]).split("\n")
     assert end == ""
     cells = re.split(r" (?<!\\)\| ", row.removeprefix("| ").removesuffix(" |"))
@@ -55,7 +55,7 @@ def test_a_markdown_table_keeps_its_cells(first: str, second: str) -> None:
 
 @given(HOSTILE)
 def test_markdown_shows_a_path_literally(path: str) -> None:
-    """A reader of Markdown sees the path, without emphasis, code, links or HTML."""
+    """Rendered Markdown shows the path without emphasis, code, links or HTML."""
     parser = MarkdownIt("commonmark").enable("strikethrough")
     inline = parser.parse(f"- LEAK: such as {markdown_text(path)}, and more")[3]
     assert {child.type for child in inline.children or ()} <= {"text", "text_special"}
@@ -65,7 +65,7 @@ def test_markdown_shows_a_path_literally(path: str) -> None:
 
 @given(HOSTILE)
 def test_csv_for_people_has_no_formula_and_round_trips(label: str) -> None:
-    """A spreadsheet sees printable text, and removing the apostrophe gives the label."""
+    """A spreadsheet shows text. Removing the apostrophe gives the label."""
     label = label.encode("utf-8", "replace").decode()  # pandas cannot hold lone surrogates
     ((head, _), (cell, number)) = csv.reader(
         io.StringIO(spreadsheet_csv(pd.DataFrame({label or "a": [label], "n": [-1.5]})), newline="")
@@ -80,7 +80,7 @@ def test_csv_for_people_has_no_formula_and_round_trips(label: str) -> None:
 @settings(deadline=None)  # the first call compiles the templates
 @given(HOSTILE)
 def test_html_of_the_pages_has_no_tags(label: str) -> None:
-    """Jinja escapes every value."""
+    """Jinja escapes every value, so no tag remains."""
     tags: list[str] = []
     parser = HTMLParser()
     parser.handle_starttag = lambda tag, _: tags.append(tag)  # type: ignore[method-assign]
@@ -90,7 +90,7 @@ def test_html_of_the_pages_has_no_tags(label: str) -> None:
 
 @given(HOSTILE)
 def test_latex_is_one_line_without_control_characters(label: str) -> None:
-    """No label ends a row or starts a command."""
+    """No label can end a row or start a command."""
     text = latex_text(label)
     assert not CONTROL.search(text)
     assert "\n" not in text
@@ -98,7 +98,7 @@ def test_latex_is_one_line_without_control_characters(label: str) -> None:
 
 
 def test_commands_print_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
-    """Tables, facts and errors with every hostile piece."""
+    """Tables, facts and errors escape every control character."""
     print_table("".join(PIECES), PIECES, [PIECES])
     print_facts({"labels": "".join(PIECES)})
     print_error_line("".join(PIECES))

@@ -1,4 +1,4 @@
-"""Status of files and objects."""
+"""Test of the status of files and objects."""
 
 import uuid
 from typing import Any
@@ -8,7 +8,7 @@ from clipfeat.system.locations import location
 
 
 def test_only_the_given_objects_have_a_status() -> None:
-    """A large folder is compared in several steps, and each step must not repeat all objects."""
+    """Only requested objects are returned, even if a large folder is listed in steps."""
     urls = [f"memory://{uuid.uuid4().hex}/{name}.png" for name in "ab"]
     for folder in {url.rpartition("/")[0] for url in urls}:
         for name in "abc":

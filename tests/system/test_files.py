@@ -1,4 +1,4 @@
-"""Atomic writes, and archives of arrays from a stranger."""
+"""Tests of atomic writes, and of hostile archives of arrays."""
 
 import zipfile
 from pathlib import Path
@@ -10,7 +10,7 @@ from clipfeat.system.files import check_links, publish, read_arrays, replacing_c
 
 
 def test_a_link_is_followed_and_the_mode_is_kept(tmp_path: Path) -> None:
-    """The link stays a link, also if the file that it leads to does not exist yet."""
+    """A link stays a link, even if its target does not exist yet."""
     (tmp_path / "real").mkdir()
     link, target = tmp_path / "out.csv", tmp_path / "real" / "target.csv"
     link.symlink_to(target)
@@ -23,7 +23,7 @@ def test_a_link_is_followed_and_the_mode_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_read_only_file_is_not_replaced(tmp_path: Path) -> None:
-    """The system would allow it, because the folder is writable."""
+    """A read-only file is not replaced, although its folder is writable."""
     path = tmp_path / "out.csv"
     path.write_bytes(b"precious")
     path.chmod(0o444)
@@ -35,7 +35,7 @@ def test_a_read_only_file_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_contents_of_a_folder_are_replaced_together(tmp_path: Path) -> None:
-    """Other files stay, and remains of a killed writer are removed."""
+    """Other files are kept, and leftovers of a killed writer are removed."""
     (tmp_path / ".new-killed").mkdir()
     for name in ("last", "plots/old.png", "other"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -54,7 +54,7 @@ def test_contents_of_a_folder_are_replaced_together(tmp_path: Path) -> None:
 
 
 def test_a_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    """The sizes in the archive's directory are checked before anything is unpacked."""
+    """Archives that claim too large a size are refused before unpacking."""
     file = tmp_path / "x.npz"
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.npy", bytes(2**28 + 1))
@@ -63,7 +63,7 @@ def test_a_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
 
 
 def test_links_in_a_folder_of_outputs_must_stay_inside(tmp_path: Path) -> None:
-    """A file of the folder could replace a file elsewhere. Other folders are not searched."""
+    """A link that leads out of an output folder is an error."""
     folder, outside = tmp_path / "run", tmp_path / "outside.txt"
     check_links(folder)
     for name in ("plots", "other"):

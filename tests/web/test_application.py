@@ -1,4 +1,4 @@
-"""The shared application: who may call it, what it refuses, and the headers of its answers."""
+"""Tests of the shared web application: access, refusals and response headers."""
 
 import asyncio
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def client() -> Iterator[TestClient]:
 
 
 def test_every_answer_has_the_security_headers(client: TestClient) -> None:
-    """Static files, refusals and internal errors have the headers as well."""
+    """Static files, refusals and internal errors have the security headers."""
     refused = {"host": "evil.example"}
     answers = [
         client.get("/static/web/web.css"), client.get("/missing"), client.get("/bug"),
@@ -68,7 +68,7 @@ def test_every_answer_has_the_security_headers(client: TestClient) -> None:
 
 
 def test_strange_hosts_are_refused(client: TestClient) -> None:
-    """A domain that leads to this machine must not reach the server."""
+    """Requests with an unknown host name are refused, even if it leads to this machine."""
     own = [
         "localhost",
         "localhost:1",
@@ -94,7 +94,7 @@ def test_strange_hosts_are_refused(client: TestClient) -> None:
 
 
 def test_pages_of_other_origins_change_nothing(client: TestClient) -> None:
-    """A form or script of another site cannot send data. Programs send no origin."""
+    """Forms and scripts of other sites cannot send data. Programs send no origin."""
     same = [{}, {"origin": OWN}, {"sec-fetch-site": "same-origin"}]
     other = [
         {"origin": "http://evil.example"}, {"origin": "null"}, {"origin": "http://localhost:1"},
@@ -106,7 +106,7 @@ def test_pages_of_other_origins_change_nothing(client: TestClient) -> None:
 
 
 def test_a_proxy_may_change_the_host() -> None:
-    """The browser's own statement counts, or else an origin that the server was told."""
+    """Behind a proxy, the browser's header decides, or a host that the server allows."""
     access = Access(hosts=frozenset({"clips.example"}))
     cases = [
         ({"origin": "https://clips.example", "host": "127.0.0.1:8000"}, True),
@@ -121,7 +121,7 @@ def test_a_proxy_may_change_the_host() -> None:
 
 
 def test_the_token_is_needed() -> None:
-    """The token is accepted as a header or a cookie. It disappears from the address."""
+    """The token is accepted as a header or a cookie, and is removed from the address."""
     with client_of(TOKEN) as client:
         assert client.get("/public").status_code == 200
         refused = client.get("/static/web/web.css")
@@ -141,7 +141,7 @@ def test_the_token_is_needed() -> None:
 
 
 def test_large_bodies_are_refused() -> None:
-    """The limit also applies if the request does not declare its size, or declares a wrong one."""
+    """The limit holds, even if a request declares no size or a wrong one."""
     with client_of(size=1000) as client:
         assert client.post("/count", content=b"x" * 1000).json() == 1000
         declared = client.post("/count", content=b"x" * 1001)
@@ -153,7 +153,7 @@ def test_large_bodies_are_refused() -> None:
 
 
 def answer_of(pieces: list[dict[str, Any]], **limits: Any) -> list[dict[str, Any]]:
-    """Return the messages of the server for a request that does not end after its pieces."""
+    """Return the server's messages for a request whose body does not end."""
     left = iter(pieces)
     sent: list[dict[str, Any]] = []
 
@@ -170,7 +170,7 @@ def answer_of(pieces: list[dict[str, Any]], **limits: Any) -> list[dict[str, Any
 
 
 def test_slow_bodies_are_refused() -> None:
-    """A client that stops in the middle of a body is answered."""
+    """A client that stops sending gets a response."""
     first = {"type": "http.request", "body": b"x", "more_body": True}
     sent = answer_of([first], seconds=0.01)
     assert sent[0]["status"] == 408
@@ -178,13 +178,13 @@ def test_slow_bodies_are_refused() -> None:
 
 
 def test_clients_that_leave_are_no_errors(caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing is logged, and nothing is sent."""
+    """If a client disconnects, nothing is logged and nothing is sent."""
     assert answer_of([{"type": "http.disconnect"}]) == []
     assert caplog.records == []
 
 
 def test_errors_are_one_line(client: TestClient) -> None:
-    """The message of an error is the answer. Control characters are escaped."""
+    """The response is the error message, with control characters escaped."""
     answer = client.get("/usage")
     assert answer.status_code == 400
     assert answer.json() == {"detail": "a wrong \\x1b value"}

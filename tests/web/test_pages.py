@@ -1,4 +1,4 @@
-"""Pages: escaped values, and nothing that the content security policy blocks."""
+"""Tests that values on pages are escaped, and that the security policy blocks nothing."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def test_the_frame_of_a_page_needs_no_inline_code() -> None:
 
 
 def test_values_are_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names from files cannot add markup, and control characters are visible."""
+    """Names from files cannot add markup, and control characters become visible."""
     (tmp_path / "room" / "templates").mkdir(parents=True)
     (tmp_path / "room" / "__init__.py").touch()
     (tmp_path / "room" / "templates" / "name.html.j2").write_text(

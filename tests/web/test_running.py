@@ -1,4 +1,4 @@
-"""The server: its address, its token, and its end."""
+"""Tests of the server: address, token, and shutdown."""
 
 import http.client
 import signal
@@ -78,7 +78,7 @@ def is_listening(connection: http.client.HTTPConnection) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_lets_the_server_answer(number: int) -> None:
-    """The request is answered, and the exit code is 0."""
+    """After a signal, the pending request is answered, and the exit code is 0."""
     with serving() as (process, connection):
         connection.request("GET", "/slow?seconds=0.3")
         assert process.stdout is not None and process.stdout.readline() == "asked\n"
@@ -89,7 +89,7 @@ def test_a_signal_lets_the_server_answer(number: int) -> None:
 
 
 def test_requests_that_take_too_long_are_counted() -> None:
-    """They get status 503 with the headers of every answer."""
+    """Such requests get status 503 with the usual headers."""
     with serving(drain_seconds=0.1) as (process, connection):
         connection.request("GET", "/slow?seconds=1000")
         assert process.stdout is not None and process.stdout.readline() == "asked\n"
@@ -102,7 +102,7 @@ def test_requests_that_take_too_long_are_counted() -> None:
 
 
 def test_a_second_signal_ends_the_server() -> None:
-    """A request that never ends cannot keep the server alive."""
+    """After a second signal, the server does not wait for pending requests."""
     with serving(0) as (process, connection):
         connection.request("GET", "/slow?seconds=1000")
         assert process.stdout is not None and process.stdout.readline() == "asked\n"
@@ -115,7 +115,7 @@ def test_a_second_signal_ends_the_server() -> None:
 
 
 def test_a_connection_without_a_request_is_closed() -> None:
-    """A client cannot occupy connections with nothing, or with endless headers."""
+    """Silent connections and endless headers are closed."""
     with serving() as (_, connection):
         for start in (b"", b"GET / HTTP/1.1\r\nHost: local"):
             address = connection.host, connection.port
@@ -127,7 +127,7 @@ def test_a_connection_without_a_request_is_closed() -> None:
 
 
 def test_addresses() -> None:
-    """Only loopback addresses need no token. The printed address has it."""
+    """Only loopback addresses need no token. Otherwise, the printed address contains it."""
     with bind("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         assert is_loopback(listener) and token_for(listener, None) is None

@@ -1,4 +1,4 @@
-"""Estimators built with fitting options."""
+"""Tests of estimators built from fitting options."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ from tests.model.round_trip import loaded
     ]
 )
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
-    """Our estimators pass scikit-learn's estimator checks."""
+    """The estimators of clipfeat pass scikit-learn's estimator checks."""
     check(estimator)
 
 
@@ -34,7 +34,7 @@ def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
 @pytest.mark.parametrize("calibrate", CALIBRATIONS)
 @pytest.mark.parametrize("name", ["logreg", "svm", "lgbm"])
 def test_a_round_trip_is_equal_to_the_bit(name: str, calibrate: str, bag: int) -> None:
-    """It loads with equal probabilities, and rows sum to 1."""
+    """A loaded estimator gives bit-identical probabilities, and rows sum to 1."""
     data = make_features(20, ("a", "b", "c"), apart=3.0, groups=True)
     model = build(name, FitOptions(calibrate=calibrate, bag=bag, balance="prior"), n_jobs=1)
     model.fit(data.X, data.labels, groups=data.groups)
@@ -61,7 +61,7 @@ def test_calibration_calibrates() -> None:
 
 
 def test_nothing_is_calibrated_twice() -> None:
-    """The calibration method replaces the built-in one of the SVM."""
+    """The calibration method replaces the SVM's built-in calibration."""
     svm = build("svm", FitOptions(calibrate="isotonic", bag=4))
     assert (svm.method, svm.ensemble, svm.n_splits) == ("isotonic", True, 4)
     assert not isinstance(svm.estimator, GroupCalibratedClassifier)
@@ -70,7 +70,7 @@ def test_nothing_is_calibrated_twice() -> None:
 
 @pytest.mark.parametrize("name", classifiers())
 def test_a_bag_is_the_mean_of_its_folds(name: str) -> None:
-    """Every classifier can be bagged, on grouped folds."""
+    """Every classifier can be bagged, and the folds respect groups."""
     data = make_features(12, groups=True)
     model = build(name, FitOptions(bag=3), n_jobs=1)
     if name == CHANCE:

@@ -13,7 +13,7 @@ from clipfeat.zoo.calibration import ALWAYS_CALIBRATED, GroupCalibratedClassifie
 
 
 def groups_of_noise(n_groups: int, n_each: int, seed: int) -> FeatureSet:
-    """Make groups with strong fingerprints, whose classes are unrelated to their features."""
+    """Make groups of similar images, whose classes are unrelated to their features."""
     rng = np.random.default_rng(seed)
     group = np.repeat(np.arange(n_groups), n_each)
     centres = rng.normal(size=(n_groups, 100)) * 2
@@ -23,7 +23,10 @@ def groups_of_noise(n_groups: int, n_each: int, seed: int) -> FeatureSet:
 
 @pytest.mark.parametrize("name", sorted(ALWAYS_CALIBRATED))
 def test_probabilities_of_few_groups_are_cautious(name: str) -> None:
-    """For new groups, the log loss stays near that of chance, 0.69. It was above 1.2 for svm."""
+    """For new groups, the log loss of each classifier stays near that of chance, 0.69.
+
+    It was above 1.2 for svm.
+    """
     losses = []
     for seed in range(4):
         train, test = groups_of_noise(6, 20, seed), groups_of_noise(40, 5, seed + 100)
@@ -34,7 +37,7 @@ def test_probabilities_of_few_groups_are_cautious(name: str) -> None:
 
 
 def test_few_groups_are_stated() -> None:
-    """Eight groups in a training set are a remark. Twenty groups keep Platt scaling."""
+    """Eight groups in a training set cause a remark. With twenty groups, Platt scaling is kept."""
     few = benchmark(groups_of_noise(10, 6, 0), "linsvm")
     text = " ".join(remarks(few, few.leaderboard()))
     assert "A training set has 8 groups, fewer than 10" in text
@@ -45,6 +48,6 @@ def test_few_groups_are_stated() -> None:
 
 
 def test_the_calibrated_classifiers_are_listed() -> None:
-    """The list names the classifiers that are calibrated without an option."""
+    """The list names the classifiers that are calibrated by default."""
     built = {name for name in classifiers() if isinstance(build(name), GroupCalibratedClassifier)}
     assert built == ALWAYS_CALIBRATED

@@ -1,4 +1,4 @@
-"""Properties of every classifier."""
+"""Tests of properties that every classifier has."""
 
 import sys
 from typing import Any
@@ -48,7 +48,7 @@ def three_classes() -> Data:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_learns_faces(name: str, faces: Data) -> None:
-    """Accuracy on real images is far above chance; columns follow ``classes_``."""
+    """Accuracy on real images is far above chance. Columns follow ``classes_``."""
     X, y = faces
     model = make_classifier(name, n_jobs=1).fit(X[::2], y[::2])
     p = model.predict_proba(X[1::2])
@@ -64,7 +64,7 @@ def test_learns_faces(name: str, faces: Data) -> None:
 @pytest.mark.parametrize("balance", ["none", "prior"])
 @pytest.mark.parametrize("name", NAMES)
 def test_many_classes_and_a_round_trip(name: str, balance: str) -> None:
-    """It fits three string classes, and loads bit for bit."""
+    """Each classifier fits three classes of strings and is loaded bit for bit."""
     X, y = three_classes()
     model = build(name, FitOptions(balance=balance), n_jobs=1).fit(X, y)
     again = loaded(model)
@@ -75,7 +75,7 @@ def test_many_classes_and_a_round_trip(name: str, balance: str) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ["xgb", "mlp", "triplet+logreg"])
 def test_a_gpu_fit_agrees_with_a_cpu_fit(name: str, faces: Data) -> None:
-    """Predictions agree with those of a CPU fit, and the model loads bit for bit."""
+    """Predictions agree with a CPU fit, and the model is loaded bit for bit."""
     X, y = faces
     gpu, cpu = (
         make_classifier(name, FitOptions(accelerate=accelerate), n_jobs=1).fit(X[::2], y[::2])
@@ -88,7 +88,7 @@ def test_a_gpu_fit_agrees_with_a_cpu_fit(name: str, faces: Data) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_seed_decides(name: str) -> None:
-    """Equal seeds give bit-equal probabilities."""
+    """Equal seeds give bit-identical probabilities."""
     X, y = three_classes()
     first, second = (make_classifier(name, random_state=3, n_jobs=1).fit(X, y) for _ in range(2))
     assert np.array_equal(first.predict_proba(X), second.predict_proba(X))
@@ -111,7 +111,7 @@ def test_balance_raises_the_rare_class(name: str) -> None:
 
 
 def test_names_are_read() -> None:
-    """Lists, 'all', 'every' and projections are parsed; mistakes raise an error."""
+    """Lists, 'all', 'every' and projections are parsed. Misspelt names are errors."""
     assert parse_names("logreg, triplet+svm") == ["logreg", "triplet+svm"]
     assert parse_names("every") == list(classifiers())
     assert parse_names("all") == ["logreg", "knn", "rf", "lgbm", "xgb", "svm", "dummy"]
@@ -126,7 +126,7 @@ def test_names_are_read() -> None:
 
 
 def test_pairs_are_calibrated_as_a_whole() -> None:
-    """Projection and classifier are calibrated on held-out rows: noise stays noise."""
+    """A projection and its classifier are calibrated together on held-out rows."""
     noise = make_features(100, apart=0.0, n_features=60)
     model = make_classifier("triplet+svm", n_jobs=1).fit(noise.X, noise.y)
     fresh = make_features(100, apart=0.0, n_features=60, seed=1)
@@ -153,14 +153,14 @@ def test_primal_svc_is_liblinears(classes: tuple[str, ...]) -> None:
 
 
 def test_prototypes_are_calibrated_on_noise() -> None:
-    """If classes do not differ, the probabilities are the class frequencies."""
+    """If the classes do not differ, the probabilities are the class frequencies."""
     noise = make_features(300, apart=0.0)
     p = make_classifier("prototype").fit(noise.X, noise.y).predict_proba(noise.X)
     assert np.abs(p - 0.5).max() < 0.1
 
 
 def test_early_stopping_uses_held_out_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Held-out rows of early stopping share no group with the training rows."""
+    """Rows held out for early stopping share no group with the fitted rows."""
     features = make_features(30, groups=True)
     seen: list[Any] = []
     train = MLPHeadClassifier._train
@@ -180,7 +180,7 @@ def test_early_stopping_uses_held_out_groups(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_accelerated_svc_is_the_plain_one(n_classes: int) -> None:
-    """An SVC fitted by the accelerator has the attributes and scores of scikit-learn's."""
+    """An accelerated SVC has the attributes and scores of scikit-learn's SVC."""
     features = make_features(60, ("a", "b", "c")[:n_classes], apart=3.0)
     fast = AcceleratedSVC(C=4.0, decision_function_shape="ovo").fit(features.X, features.labels)
     plain = SVC(C=4.0, decision_function_shape="ovo").fit(features.X, features.labels)
@@ -193,7 +193,7 @@ def test_accelerated_svc_is_the_plain_one(n_classes: int) -> None:
 
 @pytest.mark.parametrize("name", ["svm", "rf"])
 def test_nothing_needs_the_accelerator(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fits work without the accelerator, and models fitted with it load without it."""
+    """Fits work without the accelerator, and so do models fitted with it."""
     X, y = three_classes()
     fast = make_classifier(name, n_jobs=1).fit(X, y)
     node, arrays = encode(fast)
@@ -208,7 +208,7 @@ def test_nothing_needs_the_accelerator(name: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_grown_forest_is_scikit_learns() -> None:
-    """Copied trees give the probabilities of the accelerated forest, up to rounding."""
+    """A forest copied from the accelerator gives its probabilities, up to rounding."""
     ensemble = pytest.importorskip("sklearnex.ensemble")
     X, y = three_classes()
     ours = make_classifier("rf", n_jobs=1).fit(X, y)
@@ -219,7 +219,7 @@ def test_a_grown_forest_is_scikit_learns() -> None:
 @pytest.mark.parametrize("n_classes", [2, 3, 4])
 @pytest.mark.parametrize("shape", ["ovr", "ovo"])
 def test_whole_matrices_score_as_libsvm_does(n_classes: int, shape: str) -> None:
-    """Float32 matrix products equal libsvm's decision function, also far from the origin."""
+    """Scores by float32 matrix products equal libsvm's, even far from the origin."""
     features = make_features(60, tuple("abcd")[:n_classes], apart=1.5)
     X = features.X + 100
     fitted = AcceleratedSVC(C=4.0, decision_function_shape=shape).fit(X, features.labels)
@@ -228,7 +228,7 @@ def test_whole_matrices_score_as_libsvm_does(n_classes: int, shape: str) -> None
 
 
 def test_calibration_keeps_groups_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calibration folds of the SVM are grouped."""
+    """The calibration folds of the SVM do not divide groups."""
     seen: list[Any] = []
     from clipfeat.zoo import calibration
 
@@ -245,7 +245,7 @@ def test_calibration_keeps_groups_whole(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_scaled_rows_have_unit_norm_for_any_width() -> None:
-    """The average squared norm of scaled rows is 1 for any number of features."""
+    """Scaled rows have a mean squared norm of 1, for any number of features."""
     rng = np.random.default_rng(0)
     for width in (5, 500):
         rows = UnitScaler().fit_transform(rng.normal(3, 9, (400, width)))
@@ -266,5 +266,5 @@ def test_scaled_rows_have_unit_norm_for_any_width() -> None:
     ]
 )
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
-    """Our estimators pass scikit-learn's estimator checks."""
+    """The estimators of clipfeat pass scikit-learn's estimator checks."""
     check(estimator)

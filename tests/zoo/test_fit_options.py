@@ -1,4 +1,4 @@
-"""Validation and records of fitting options."""
+"""Tests of the validation and the records of fitting options."""
 
 from typing import Any
 
@@ -24,13 +24,13 @@ from clipfeat.zoo.fit_options import FitOptions
 def test_invalid_options_are_refused(
     wrong: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    """Each invalid value raises an error that names it."""
+    """The error for an invalid value names it."""
     with pytest.raises(error, match=message):
         FitOptions(**wrong)
 
 
 def test_records_are_those_of_version_0_1() -> None:
-    """Cached cells and run records of version 0.1 stay valid."""
+    """Records are equal to those of version 0.1, so its caches stay valid."""
     first = {"balance": False, "calibrate": "none", "bag": 0, "tune": False, "accelerate": True}
     assert FitOptions().record() == first
     options = FitOptions(balance="prior", bag=3, max_fpr=0.1, positive="fake")
@@ -39,14 +39,14 @@ def test_records_are_those_of_version_0_1() -> None:
 
 
 def test_settings_are_those_of_version_0_1() -> None:
-    """A run folder of version 0.1 is resumed by the same command; a later option is added."""
+    """The same command resumes a run of version 0.1. Later options are added."""
     first = {"balance", "calibrate", "bag", "tune", "threshold", "max_fpr", "accelerate"}
     assert set(FitOptions().settings()) == first
     assert FitOptions(scale="l2").settings()["scale"] == "l2"
 
 
 def test_auto_is_recorded_as_its_value() -> None:
-    """The default value of balance is replaced once; a given value stays."""
+    """``auto`` is recorded as the value that it selects. A given value is kept."""
     assert FitOptions().resolved("prior") == FitOptions(balance="prior")
     assert FitOptions(balance="none").resolved("prior").balance == "none"
     assert not FitOptions().balances

@@ -1,4 +1,4 @@
-"""Results that do not depend on the number of threads of BLAS."""
+"""Tests that results do not depend on the number of BLAS threads."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +15,7 @@ def blas_threads() -> set[int]:
 
 
 def test_the_limit_ends_with_the_block_in_every_thread() -> None:
-    """Threadpoolctl lets one thread at a time set the limit, until it leaves its block."""
+    """In any thread, the block has one BLAS thread, and its end restores the number."""
 
     def inside() -> set[int]:
         with one_blas_thread():
@@ -30,7 +30,11 @@ def test_the_limit_ends_with_the_block_in_every_thread() -> None:
 
 @pytest.mark.parametrize("name", ["logreg", "svm"])
 def test_same_probabilities_with_every_number_of_threads(name: str) -> None:
-    """OpenBLAS divides products of this size among its threads, which changes the last bits."""
+    """Probabilities are bit-identical for any number of threads.
+
+    Without the limit, OpenBLAS divides such products among its threads, which changes the last
+    bits.
+    """
     rng = np.random.default_rng(0)
     X = rng.normal(size=(2000, 300)).astype(np.float32)
     y = (X[:, 0] + rng.normal(size=2000) > 0).astype(int)

@@ -1,4 +1,4 @@
-"""Classifiers of other installed packages."""
+"""Tests of classifiers from other installed packages."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ def make(options, *, random_state, n_jobs):
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """Folder with an installed package that adds the classifier ``bayes``."""
+    """Return a folder with an installed package that adds the classifier ``bayes``."""
     site = tmp_path / "site"
     info = site / "clipfeat_bayes-1.0.dist-info"
     info.mkdir(parents=True)
@@ -40,7 +40,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def run(site: Path, *command: str) -> str:
-    """Run Python with the package on its path; return the output."""
+    """Run Python with the package on its path, and return the output."""
     path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, *command],
@@ -51,14 +51,14 @@ def run(site: Path, *command: str) -> str:
 
 
 def test_a_plugin_is_listed(site: Path) -> None:
-    """The command and the registry know it, whichever module is imported first."""
+    """The command and the registry list the plug-in, whichever module is imported first."""
     assert "bayes       naive Bayes" in run(site, "-m", "clipfeat", "classifiers")
     script = "import clipfeat_bayes, clipfeat.zoo; print(clipfeat.zoo.parse_names('bayes'))"
     assert run(site, "-W", "error", "-c", script) == "['bayes']\n"
 
 
 def test_a_broken_plugin_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If its function cannot be imported, the error names the function."""
+    """If the plug-in's function cannot be imported, the error names it."""
     monkeypatch.setitem(classifiers(), "broken", ClassifierRow("broken", "nowhere:make", "raises"))
     with pytest.raises(UsageError, match="'broken' cannot be imported from 'nowhere:make'"):
         make_classifier("broken")

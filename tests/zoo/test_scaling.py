@@ -1,4 +1,4 @@
-"""Scaling of features before the classifier."""
+"""Tests of scaling features before the classifier."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def fitted(name: str, X: Any, y: Any, scale: str) -> Any:
 
 
 def test_scalers() -> None:
-    """Rows have a mean squared norm of 1 after two scalers; the third keeps the features."""
+    """With two of the scalers, rows have a mean squared norm of 1. The third changes nothing."""
     X = np.random.default_rng(0).normal(3, 9, (400, 50)).astype(np.float32)
     for scale in ("standard", "l2"):
         rows = make_scaler(scale).fit_transform(X)
@@ -32,7 +32,7 @@ def test_scalers() -> None:
 
 @pytest.mark.parametrize("name", SCALED)
 def test_scale_changes_these_classifiers(name: str) -> None:
-    """Every scale fits, gives probabilities of its own, and is saved bit for bit."""
+    """Each scale gives other probabilities, and is stored bit for bit."""
     data, fresh = make_features(60, apart=3.0), make_features(60, apart=3.0, seed=1)
     factors = np.linspace(1, 5, data.X.shape[1], dtype=np.float32)
     X, X_fresh = data.X * factors, fresh.X * factors
@@ -49,7 +49,7 @@ def test_scale_changes_these_classifiers(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in classifiers() if name not in SCALED])
 def test_the_others_ignore_it(name: str) -> None:
-    """Classifiers that do not standardise give equal probabilities for every scale."""
+    """Classifiers that do not use scaling give equal probabilities for every scale."""
     data = make_features(30)
     p = [fitted(name, data.X, data.y, scale).predict_proba(data.X) for scale in SCALES]
     assert np.array_equal(p[0], p[1])
@@ -59,7 +59,7 @@ def test_the_others_ignore_it(name: str) -> None:
 @pytest.mark.parametrize("name", ["logreg", "linsvm"])
 @pytest.mark.parametrize("scale", ["l2", "none"])
 def test_a_scale_is_the_same_out_of_core(name: str, scale: str) -> None:
-    """Probabilities equal those of a fit in memory, up to the tolerance of the solver."""
+    """Probabilities equal those in memory, up to the solver's tolerance."""
     data = make_features(60, apart=1.0)
     options = FitOptions(scale=scale)
     in_memory = fit(data, name, cv=0, options=options)
@@ -72,7 +72,7 @@ def test_a_scale_is_the_same_out_of_core(name: str, scale: str) -> None:
 @pytest.mark.parametrize("name", ["logreg", "ridge"])
 @pytest.mark.parametrize("scale", ["l2", "none"])
 def test_a_search_uses_the_scale(name: str, scale: str) -> None:
-    """The path of a linear model and successive halving work without a fitted scaler."""
+    """Both kinds of parameter search work with every scale."""
     data = make_features(30, apart=1.0)
     model = fit(data, name, cv=0, options=FitOptions(scale=scale, tune=True))
     assert model.about["tuned"][name]["tried"] > 0
@@ -80,6 +80,6 @@ def test_a_search_uses_the_scale(name: str, scale: str) -> None:
 
 
 def test_the_default_is_not_recorded() -> None:
-    """Records and cache keys of the default are those of runs without this option."""
+    """The default adds nothing to records and cache keys, so older ones stay valid."""
     assert "scale" not in FitOptions().record()
     assert FitOptions(scale="l2").record()["scale"] == "l2"

@@ -1,4 +1,4 @@
-"""Approximations of kernels and neighbours for large data."""
+"""Tests of approximate kernels and neighbours for large data."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_large_data_are_approximated_with_a_warning(
     classes: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Most predictions agree with the exact method, and the model loads bit for bit."""
+    """Most predictions agree with the exact method, and models are loaded bit for bit."""
     features = make_features(300, classes, apart=2.5, n_features=16)
     X, y = features.X[::2], features.labels[::2]
     exact = make_classifier(name, n_jobs=1).fit(X, y).predict_proba(features.X[1::2])
@@ -37,7 +37,7 @@ def test_large_data_are_approximated_with_a_warning(
 
 
 def test_blockwise_scaling_equals_scaling_in_one_call() -> None:
-    """Mean and scale from blocks equal those from all rows, up to rounding."""
+    """Mean and scale computed in blocks equal those of all rows, up to rounding."""
     X = np.random.default_rng(0).normal(5, 3, (ROWS + 1000, 3)).astype(np.float32)
     parts, whole = UnitScaler().fit(X), UnitScaler().fit(X, sample_weight=np.ones(len(X)))
     assert np.allclose(parts.mean_, whole.mean_, rtol=1e-6)

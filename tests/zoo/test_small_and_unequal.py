@@ -1,4 +1,4 @@
-"""Few images per class, and classes of unequal size."""
+"""Tests of few images per class, and of classes of unequal size."""
 
 import warnings
 from typing import Any
@@ -23,7 +23,7 @@ TREES = {"lgbm", "histgb", "xgb"}  # too few rows to split a node
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("name", [*classifiers(), "triplet+svm"])
 def test_five_images_a_class(name: str, grouped: bool, balance: str) -> None:
-    """Five rows of each of three classes suffice for a fit that beats chance."""
+    """Five rows of each of three classes suffice for a fit above chance."""
     few = make_features(5, ("a", "b", "c"), apart=5.0, n_features=20)
     groups = np.array([f"{c}{i}" for c in "abc" for i in (0, 0, 1, 1, 2 - (c == "a"))])
     model = build(name, FitOptions(balance=balance), n_jobs=1)
@@ -37,7 +37,7 @@ def test_five_images_a_class(name: str, grouped: bool, balance: str) -> None:
 
 @pytest.mark.parametrize("name", ["svm", "prototype", "mlp"])
 def test_a_class_of_one_group(name: str) -> None:
-    """If a class is one group, inner folds split groups with a warning."""
+    """If a class is a single group, inner folds divide groups, with a warning."""
     few = make_features(5, apart=5.0)
     groups = np.array(["one"] * 5 + ["x", "x", "y", "y", "z"])
     with pytest.warns(ClipfeatWarning, match="rows of one group are in different folds"):
@@ -46,7 +46,7 @@ def test_a_class_of_one_group(name: str) -> None:
 
 
 def test_inner_folds_prefer_fewer_grouped_folds() -> None:
-    """Fewer grouped folds are preferred to split groups; a class of one row is refused."""
+    """Fewer folds are preferred to divided groups. A class of one row is an error."""
     y = np.repeat([0, 1], 6)
     groups = np.repeat(np.arange(6), 2)
     splits = inner_folds(y, groups, 5, 0)
@@ -57,7 +57,7 @@ def test_inner_folds_prefer_fewer_grouped_folds() -> None:
 
 
 def test_groups_with_all_classes() -> None:
-    """Two groups, each with both classes, give two folds."""
+    """Two groups that each have both classes give two folds."""
     splits = inner_folds(np.array([0, 1] * 4), np.repeat([0, 1], 4), 5, 0)
     assert [len(test) for _, test in splits] == [4, 4]
 
@@ -79,7 +79,7 @@ def test_every_balance_finds_more_of_the_rare_class(name: str, balance: str) -> 
 
 
 def test_sampling_keeps_every_row_and_groups_its_copies() -> None:
-    """All rows are kept, classes are equal, and copies of a row share a group."""
+    """All rows are kept, classes have equal sizes, and copies share a group."""
     seen: list[Any] = []
 
     class Spy:
@@ -102,7 +102,7 @@ def test_sampling_keeps_every_row_and_groups_its_copies() -> None:
 
 @pytest.mark.parametrize("balance", ["none", "prior"])
 def test_fit_and_score_on_few_groups(balance: str) -> None:
-    """Three groups per class suffice for outer and inner folds without a warning."""
+    """Three groups per class suffice for outer and inner folds, without a warning."""
     data = make_features(9, apart=4.0)
     groups = np.array([f"{label}{i % 3}" for i, label in enumerate(data.labels)])
     from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Out-of-core fits, on features read in blocks."""
+"""Tests of out-of-core fits on features that are read in blocks."""
 
 import shutil
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.mark.filterwarnings("ignore:.*under two labels")
 @pytest.mark.parametrize("name", streamed_names())
 def test_the_model_is_that_of_a_fit_in_memory(name: str, path: Path, tmp_path: Path) -> None:
-    """Probabilities, parameters and attributes are equal, also after saving and loading."""
+    """Probabilities, parameters and attributes are equal, also after saving."""
     loaded = load(path)
     known = fit(loaded, name, cv=0)
     with stream(path) as streamed:
@@ -68,7 +68,7 @@ def test_the_model_is_that_of_a_fit_in_memory(name: str, path: Path, tmp_path: P
 
 
 def shape(value: Any) -> Any:
-    """Describe the types and attributes of an estimator, recursively."""
+    """Return the types and attributes of an estimator, recursively."""
     if isinstance(value, list | tuple):
         return [shape(item) for item in value]
     if isinstance(value, np.ndarray):
@@ -86,7 +86,7 @@ def shape(value: Any) -> Any:
 def test_calibration_balance_and_bags_are_the_same(
     balance: str, calibrate: str, bag: int, tmp_path: Path
 ) -> None:
-    """They use the same folds and rows as in memory."""
+    """These options use the same folds and rows as in memory."""
     path = write_parts(tmp_path / "out.h5", in_halves(2))
     loaded = load(path)
     options = FitOptions(balance=balance, calibrate=calibrate, bag=bag)
@@ -100,7 +100,7 @@ def test_calibration_balance_and_bags_are_the_same(
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("name", streamed_names())
 def test_the_order_of_the_file_does_not_matter(name: str, grouped: bool, tmp_path: Path) -> None:
-    """A file with shuffled rows gives the folds, scores and model of the sorted rows in memory."""
+    """A shuffled file gives the folds, scores and model of sorted rows in memory."""
     features = make_features(30, apart=1.0, groups=grouped)
     shuffled = features.take(np.random.default_rng(3).permutation(len(features)))
     known = fit(features, name, cv=2)
@@ -133,7 +133,7 @@ def test_blocks_of_any_size_give_the_same(sizes: list[int], name: str) -> None:
 def test_data_larger_than_a_page_or_a_sample(
     name: str, constant: str, near: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pages do not change XGBoost; bins of a sample change LightGBM slightly."""
+    """XGBoost's pages change nothing. Bins from a sample change LightGBM slightly."""
     features = make_features(200, apart=2.0)
     expected = fit(in_blocks(features, [100]), name, cv=0).predict_proba(features)
     monkeypatch.setattr(f"clipfeat.zoo.streamed.{constant}", 150)
@@ -144,7 +144,7 @@ def test_data_larger_than_a_page_or_a_sample(
 
 @pytest.mark.parametrize("name", streamed_names())
 def test_it_can_be_interrupted(name: str) -> None:
-    """Ctrl-C stops any pass over the features."""
+    """Ctrl-C stops every pass over the features."""
     features = in_blocks(make_features(), [7] * 5)
     counter: Iterator[int] = iter(range(100))
 
@@ -157,7 +157,7 @@ def test_it_can_be_interrupted(name: str) -> None:
 
 
 def test_a_full_disk_is_detected_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """XGBoost's cache is not started without enough space."""
+    """Without enough space for XGBoost's cache, the fit is an error before it starts."""
     usage = shutil.disk_usage("/")._replace(free=100)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(StorageError, match="TMPDIR"):
@@ -165,7 +165,7 @@ def test_a_full_disk_is_detected_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_unsupported_fits_are_refused() -> None:
-    """Other classifiers, a parameter search and Ray raise an error."""
+    """Other classifiers, parameter searches and Ray are errors."""
     features: StreamedFeatures = in_blocks(make_features(), [7])
     with pytest.raises(UsageError, match=r"knn, rf cannot .* of logreg, lgbm, xgb, linsvm"):
         fit(features, "knn,logreg,rf")
@@ -176,7 +176,7 @@ def test_unsupported_fits_are_refused() -> None:
 
 
 def test_a_model_has_no_wrappers() -> None:
-    """A fitted model does not refer to the feature file."""
+    """A fitted model contains no reference to the feature file."""
     model = fit(in_blocks(make_features(), [9]), "linsvm,xgb", options=FitOptions(bag=2), cv=0)
     assert StreamedClassifier not in types(model.estimator)
 

@@ -1,4 +1,4 @@
-"""Parameter search."""
+"""Tests of the parameter search."""
 
 import time
 from dataclasses import replace
@@ -21,7 +21,7 @@ from tests.conftest import make_features
 
 @pytest.mark.parametrize("name", [name for name, row in classifiers().items() if row.space])
 def test_every_space_fits_its_classifier(name: str) -> None:
-    """The parameters exist and accept both ends of their range."""
+    """Each parameter exists and accepts both ends of its range."""
     space = classifiers()[name].space
     assert space is not None
     ends = (
@@ -39,7 +39,7 @@ def test_every_space_fits_its_classifier(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["logreg", "knn", "svm", CHANCE])
 def test_a_seed_decides(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Equal rows and seeds give equal parameters; the baseline has none."""
+    """Equal rows and seeds give equal parameters. The dummy classifier has none."""
     monkeypatch.setattr(tuning, "N_CANDIDATES", 8)
     data = make_features(60, apart=1.0, groups=True)
     first, second = (tune(name, data.X, data.y, data.groups, n_jobs=1) for _ in range(2))
@@ -63,7 +63,7 @@ def test_a_search_lowers_the_loss() -> None:
 
 
 def test_warm_and_cold_fits_agree() -> None:
-    """Warm starts give the losses of cold fits."""
+    """Warm starts give the same losses as cold starts."""
     data = make_features(50, apart=1.0, n_features=20)
     folds = tuning.inner_folds(data.y, None, 3, 0)
     pipeline = make_classifier("logreg")
@@ -86,7 +86,7 @@ def unequal() -> FeatureSet:
 
 @pytest.mark.parametrize("limit", [0.01, 0.05, 0.1, 0.3, None])
 def test_a_short_search_keeps_the_default(limit: float | None) -> None:
-    """No time limit gives a model with a lower accuracy than the default parameters."""
+    """No time limit gives a model that is worse than the default."""
     data, fresh = unequal(), make_features(500, apart=6.0, n_features=128, seed=1)
     tuned = tune("logreg", data.X, data.y, None, seconds=limit, n_jobs=1)
     default, best = (
@@ -97,7 +97,7 @@ def test_a_short_search_keeps_the_default(limit: float | None) -> None:
 
 
 def test_a_search_starts_at_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default value is the first candidate, and stronger values follow."""
+    """The default value is the first candidate. Stronger penalties follow."""
     values: list[float] = []
     original = warm_path._score
 
@@ -112,7 +112,7 @@ def test_a_search_starts_at_the_default(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_unconverged_candidate_is_never_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With one iteration for each value, no value replaces the default."""
+    """With one iteration per value, no candidate converges and the default is kept."""
     pipeline = make_classifier("logreg")
     pipeline[-1].set_params(max_iter=1)
     monkeypatch.setattr(tuning, "make_classifier", lambda *_, **__: pipeline)
@@ -123,7 +123,7 @@ def test_an_unconverged_candidate_is_never_chosen(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_candidate_at_chance_level_does_not_beat_a_default() -> None:
-    """A prediction of the larger class loses, although its loss is below an overconfident loss."""
+    """A candidate that predicts only the larger class is not chosen, even with a lower loss."""
     y = np.repeat([0, 1], [80, 20])
     right = np.tile([0.9999, 0.0001], (100, 1))
     right[80:] = right[80:, ::-1]
@@ -142,7 +142,7 @@ def test_a_candidate_at_chance_level_does_not_beat_a_default() -> None:
 
 @pytest.mark.parametrize("name", ["logreg", "svm"])
 def test_noise_gives_no_candidate_at_chance_level(name: str) -> None:
-    """A chosen candidate has a smaller loss than the class frequencies on held-out rows."""
+    """A chosen candidate has a lower held-out loss than the class frequencies."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(120, 40)).astype(np.float32), np.repeat([0, 1], [90, 30])
     tuned = tune(name, X, y, None, n_jobs=1)
@@ -151,7 +151,7 @@ def test_noise_gives_no_candidate_at_chance_level(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["logreg", "lgbm"])
 def test_groups_are_kept_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folds of a search are grouped."""
+    """The folds of a search do not divide groups."""
     seen: list[Any] = []
     original = tuning.inner_folds
     monkeypatch.setattr(tuning, "N_CANDIDATES", 2)
@@ -165,7 +165,7 @@ def test_groups_are_kept_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 class Slow:
-    """A classifier whose fit takes 10 µs per row and round."""
+    """Classifier whose fit takes 10 µs per row and round."""
 
     def __init__(self, rounds: int = 1) -> None:
         self.rounds = rounds
@@ -187,7 +187,7 @@ class Slow:
 
 
 def test_the_time_limit_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The search and the fits after it meet the limit; the best candidate is kept."""
+    """Search and later fits meet the limit, and the best candidate is used."""
     knn = replace(classifiers()["knn"], space={"rounds": Range(1, 20, whole=True)})
     monkeypatch.setitem(classifiers(), "knn", knn)
     monkeypatch.setattr(tuning, "make_classifier", lambda *_, **__: Slow())
@@ -203,20 +203,20 @@ def test_the_time_limit_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["logreg", "svm"])
 def test_without_time_nothing_is_tried(name: str) -> None:
-    """The default parameters are used, and the result records the timeout."""
+    """Without time, the default parameters are used, and the timeout is recorded."""
     data = make_features(30)
     tuned = tune(name, data.X, data.y, None, seconds=0.0)
     assert tuned == Tuned({}, 0, out_of_time=True)
 
 
 def test_a_time_limit_is_positive() -> None:
-    """A negative time limit raises an error."""
+    """A negative time limit is an error."""
     with pytest.raises(UsageError, match="got -1"):
         FitResources(time_limit=-1.0)
 
 
 def test_fits_are_counted() -> None:
-    """Calibration and bags multiply the fits."""
+    """Calibration and bagging multiply the number of fits."""
     assert count_fits(build("knn")) == 1
     assert count_fits(build("knn", FitOptions(bag=4, balance="prior"))) == 4
     assert count_fits(build("knn", FitOptions(calibrate="sigmoid", balance="prior"))) == 6

@@ -11,7 +11,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def test_each_class_shows_its_most_confident_errors_once() -> None:
-    """With two repeats a file is shown once; unreadable files have no thumbnail."""
+    """With two repeats, a file is shown once. Unreadable files have no thumbnail."""
     features = with_generators(40)
     run = make_run(features, KFold(4, repeats=2).plan(features), {"svm": 0.5})
     predictions = out_of_fold_predictions(run, "svm")
@@ -37,7 +37,7 @@ def test_each_class_shows_its_most_confident_errors_once() -> None:
 
 
 def test_without_errors_there_is_no_gallery() -> None:
-    """The section is one sentence."""
+    """Without errors, the section is one sentence."""
     run = make_run(with_generators(30), skills={"svm": 100.0})
     predictions = out_of_fold_predictions(run, "svm")
     assert predictions is not None

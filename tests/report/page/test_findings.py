@@ -1,4 +1,4 @@
-"""Tests of the audit section."""
+"""Tests of the audit section of the page."""
 
 from clipfeat.auditing.finding import Finding
 from clipfeat.auditing.result import Audit
@@ -6,7 +6,7 @@ from clipfeat.report.page.findings import MAX_ROWS, findings_section
 
 
 def test_findings_are_ordered_by_severity() -> None:
-    """Leaks come before notes; images beyond the limit are counted."""
+    """Leaks come before notes. Images beyond the limit are counted."""
     images = [{"path": f"{i}.png", "auc": 0.5, "label": ""} for i in range(MAX_ROWS + 3)]
     leak = Finding("shortcuts", "leak", "l", {"auc": 0.987654}, images)
     findings = [Finding("balance", "note", "n"), leak]
@@ -24,5 +24,5 @@ def test_findings_are_ordered_by_severity() -> None:
 
 
 def test_without_findings_the_audit_is_explained() -> None:
-    """A page without an audit names the command."""
+    """A page without an audit names the command that runs it."""
     assert "`clipfeat audit`" in findings_section(None).paragraphs[0]

@@ -1,4 +1,4 @@
-"""Tests of the page in Chromium; skipped if it is not installed."""
+"""Tests of the report page in Chromium. They are skipped if it is not installed."""
 
 import re
 import shutil
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium installed")
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a page with every section, and markup in names."""
+    """Write a page with every section, and with markup in names."""
     features = with_generators(60)
     skills = {"svm": 2.0, "knn": 0.7, "a classifier of a long name @ timm:resnet50": 1.0, EVIL: 0.5}
     run = make_run(features, None, skills, thresholds=True, command="clipfeat " + "x" * 300,
@@ -44,7 +44,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """Start Chromium; close it at the end of the module, because it keeps an event loop."""
+    """Start Chromium, and close it at the end of the module because it keeps an event loop."""
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as running:
         opened = running.chromium.launch(executable_path=CHROMIUM, args=QUIET)
@@ -83,7 +83,7 @@ def test_opening_causes_no_error_and_no_request(browser: "Browser", page_file: P
 
 
 def test_nothing_can_be_sent(page: "Page") -> None:
-    """The content security policy blocks requests."""
+    """The content security policy blocks requests by scripts."""
     refused = "() => fetch('http://127.0.0.1:9/').then(() => 'sent', (error) => error.message)"
     with page.expect_console_message() as message:
         assert page.evaluate(refused) == "Failed to fetch"
@@ -91,7 +91,10 @@ def test_nothing_can_be_sent(page: "Page") -> None:
 
 
 def test_headings_sort_numbers_as_numbers(page: "Page") -> None:
-    """A click sorts a column and Enter reverses it; spreads are ignored, names sort as text."""
+    """A click sorts a column, and Enter reverses it.
+
+    Spreads after ± are ignored, and names are sorted as text.
+    """
     heading = page.locator("#leaderboard th", has_text="log loss")
     position = 1 + page.locator("#leaderboard thead th").all_inner_texts().index("log loss")
     heading.get_by_role("button").click()
@@ -107,7 +110,7 @@ def test_headings_sort_numbers_as_numbers(page: "Page") -> None:
 
 
 def test_it_fits_a_phone(page: "Page") -> None:
-    """At a width of 360 pixels only tables scroll sideways, in their own boxes."""
+    """At a width of 360 pixels, only tables scroll sideways, each in its own box."""
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.evaluate("document.querySelector('#leaderboard .clipfeat-box').scrollWidth") > 360
@@ -127,7 +130,7 @@ def test_wide_tables_fit_a_desktop(page: "Page") -> None:
 
 
 def test_the_chart_of_rates_sorts_within_its_groups(page: "Page") -> None:
-    """A click on the heading of the names orders the values and keeps each row in its group."""
+    """A click on the names' heading sorts the rows within their groups."""
     head = page.locator(".rates th", has_text="generator").get_by_role("button")
     names = page.locator(".rates tbody th")
     head.click()
@@ -140,7 +143,7 @@ def test_the_chart_of_rates_sorts_within_its_groups(page: "Page") -> None:
 
 
 def test_pointing_at_a_bar_states_its_interval(page: "Page") -> None:
-    """The text beside the pointer has the name, the rate, its interval and the number of images."""
+    """A tooltip shows the name, the rate, its interval and the number of images."""
     row = page.locator(".rates tbody tr:not(.group)").first
     row.hover()
     tip = page.locator(".tip").inner_text()
@@ -150,7 +153,7 @@ def test_pointing_at_a_bar_states_its_interval(page: "Page") -> None:
 
 
 def test_pointing_at_a_legend_emphasises_a_line(page: "Page") -> None:
-    """The other lines of the plot fade, and the text beside the pointer names the line."""
+    """The other lines of the plot fade, and a tooltip names the line."""
     plot = page.locator("#curves .plot").first
     plot.locator("[id$=name-1]").hover()
     shown = {
@@ -169,7 +172,7 @@ def test_pointing_at_a_legend_emphasises_a_line(page: "Page") -> None:
 
 
 def test_long_tables_have_a_filter(page: "Page") -> None:
-    """Typing hides the rows without the text; the versions of the packages are a long table."""
+    """Typing into the filter of a long table hides the rows without this text."""
     page.locator("#details input").fill("PACKAGE-7")
     rows = page.locator("#details tbody tr")
     assert [row.is_visible() for row in rows.all()] == [i == 7 for i in range(14)]
@@ -178,7 +181,7 @@ def test_long_tables_have_a_filter(page: "Page") -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_colours_follow_the_colour_scheme(page: "Page", scheme: str) -> None:
-    """Text of the page and of plots contrasts with the background in both schemes."""
+    """In both colour schemes, text of the page and of plots contrasts with the background."""
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     paper, ink, drawn = (
         page.evaluate(f"{shade}(getComputedStyle(document.querySelector('{selector}')).{style})")
@@ -194,7 +197,7 @@ def test_colours_follow_the_colour_scheme(page: "Page", scheme: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_meets_wcag_aa(browser: "Browser", page_file: Path, scheme: str) -> None:
-    """axe-core finds no violation of WCAG 2.1 AA, such as too little contrast."""
+    """axe-core finds no violation of WCAG 2.1 AA, such as low contrast."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page = browser.new_page(bypass_csp=True, color_scheme=scheme)  # type: ignore[arg-type]
     page.goto(page_file.as_uri())
@@ -205,7 +208,7 @@ def test_it_meets_wcag_aa(browser: "Browser", page_file: Path, scheme: str) -> N
 
 
 def test_print_hides_the_navigation(page: "Page") -> None:
-    """Links are hidden, tables are not cut off, and no plot is split across pages."""
+    """In print, links are hidden, tables are complete, and plots are not split across pages."""
     page.emulate_media(media="print", color_scheme="dark")
     page.set_viewport_size({"width": 690, "height": 1000})
     assert not page.locator("nav").is_visible()
@@ -218,7 +221,7 @@ def test_print_hides_the_navigation(page: "Page") -> None:
 
 
 def test_the_page_is_complete_without_javascript(browser: "Browser", page_file: Path) -> None:
-    """Headings are no buttons, and the content is complete."""
+    """Without JavaScript, all content is there, and headings are no buttons."""
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(page_file.as_uri())

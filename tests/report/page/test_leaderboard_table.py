@@ -1,4 +1,4 @@
-"""Tests of the leaderboard as HTML."""
+"""Tests of the HTML leaderboard."""
 
 import re
 
@@ -18,7 +18,7 @@ BOARD = Leaderboard(
 
 
 def test_the_best_of_each_metric_is_bold() -> None:
-    """The best is the highest or the lowest value; the chance baseline and costs do not count."""
+    """The best value is bold, except for costs and values of the dummy classifier."""
     html = leaderboard_table(BOARD)
     assert re.findall(r"<b>(.*?)</b>", html) == ["0.910", "0.100", "0.300"]
     assert "<small>± 0.010</small>" in html
@@ -27,7 +27,7 @@ def test_the_best_of_each_metric_is_bold() -> None:
 
 
 def test_names_and_errors_are_text() -> None:
-    """Names are escaped; a failed entry has a row with its error."""
+    """Names are escaped. A failed entry has a row with its error."""
     html = leaderboard_table(BOARD, {"mlp": "fold 0: <script>alert(1)</script>"})
     assert "&lt;b&gt;knn" in html
     assert "<script" not in html

@@ -1,4 +1,4 @@
-"""Tests of the plot sections."""
+"""Tests of the sections with plots."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ def test_each_protocol_has_a_section_of_its_own() -> None:
 
 
 def test_the_column_comes_from_the_protocol_or_the_data() -> None:
-    """A column with one value does not count."""
+    """The column of a plot is that of the protocol, or one with several values."""
     run = make_run(with_generators(30))
     assert column_of(run) == "generator"
     odd = {**run.columns, "camera": run.columns["generator"]}

@@ -1,4 +1,4 @@
-"""Tests of the section on the run."""
+"""Tests of the section with the details of the run."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ from tests.report.runs import make_run, with_generators
 
 
 def test_recorded_details_are_listed() -> None:
-    """The section has the command, counts, the encoder with its fingerprint, and versions."""
+    """The section lists the command, counts, encoder, fingerprint and versions."""
     run = make_run(
         with_generators(30),
         command="clipfeat benchmark a.h5",
@@ -24,7 +24,7 @@ def test_recorded_details_are_listed() -> None:
 
 
 def test_missing_details_are_omitted() -> None:
-    """A run without metadata has a section too."""
+    """A run without metadata still has the section."""
     section = details_section(replace(make_run(with_generators(30)), about={}))
     assert section.listing is not None
     assert list(section.listing) == ["images", "entries", "encoder"]

@@ -1,4 +1,4 @@
-"""Every ± on a page and in its tables is a standard deviation over folds, and is labelled."""
+"""Tests that every ± on a page or in its tables is a labelled standard deviation over folds."""
 
 import re
 from pathlib import Path
@@ -46,7 +46,7 @@ def spreads_of(run: Benchmark) -> set[str]:
 def test_every_spread_is_of_one_kind_and_labelled(
     protocol: Protocol, over: str, in_pivot: str | None, tmp_path: Path
 ) -> None:
-    """Each number after ± is such a standard deviation, and its section says over what."""
+    """Each number after ± is a standard deviation, and its section labels it."""
     data = with_generators(30)
     run = make_run(data, protocol.plan(data), {"svm": 1.0, "dummy": 0.0}, thresholds=True)
     run.save(tmp_path)

@@ -1,11 +1,11 @@
-"""Tests of the threshold table."""
+"""Tests of the table of thresholds."""
 
 from clipfeat.report.page.threshold_table import thresholds_section
 from tests.report.runs import make_run, with_generators
 
 
 def test_each_kind_of_threshold_has_a_column() -> None:
-    """The columns are 0.5, the chosen threshold and the oracle."""
+    """The columns are for 0.5, the chosen threshold and the oracle threshold."""
     run = make_run(with_generators(30), thresholds=True)
     section = thresholds_section(run.rows, ["svm"], "fake")
     assert section is not None and section.table is not None
@@ -19,5 +19,5 @@ def test_each_kind_of_threshold_has_a_column() -> None:
 
 
 def test_there_is_no_table_without_a_chosen_threshold() -> None:
-    """Scores at 0.5 alone need no table."""
+    """If no threshold was chosen, there is no table."""
     assert thresholds_section(make_run(with_generators(30)).rows, ["svm"], "fake") is None

@@ -1,4 +1,4 @@
-"""Tests of the page as a file."""
+"""Tests of writing the page and its plots."""
 
 import re
 from dataclasses import replace
@@ -17,7 +17,7 @@ EVIL = '<script>alert("x")</script>'
 
 
 def test_a_page_and_two_files_per_plot(tmp_path: Path) -> None:
-    """Sections are in order, links lead to written files, and nothing external is referenced."""
+    """Sections are in order, links lead to written files, and nothing external is loaded."""
     features = with_generators(40)
     run = make_run(features, thresholds=True)
     paths = write_page(
@@ -56,7 +56,7 @@ def test_links_lead_to_sections(tmp_path: Path) -> None:
 
 
 def test_user_text_is_escaped(tmp_path: Path) -> None:
-    """Classes, paths, columns, entries, errors, remarks and the command contain markup."""
+    """Markup in classes, paths, columns, entries, errors, remarks and the command is escaped."""
     features = with_generators(20)
     features = replace(
         features,
@@ -75,7 +75,7 @@ def test_user_text_is_escaped(tmp_path: Path) -> None:
 
 
 def test_entries_with_the_same_file_name_have_two_plots(tmp_path: Path) -> None:
-    """Names that differ only in punctuation do not overwrite each other."""
+    """Plots of names that differ only in punctuation have different files."""
     run = make_run(with_generators(20), None, {"svm @ a/b": 1.0, "svm @ a-b": 0.5})
     paths = write_page(run, Leaderboard.from_rows(run.rows), tmp_path)
     assert len(set(paths)) == len(paths)
@@ -83,7 +83,7 @@ def test_entries_with_the_same_file_name_have_two_plots(tmp_path: Path) -> None:
 
 
 def test_a_failed_run_has_a_page(tmp_path: Path) -> None:
-    """Without predictions the page has no plots, but lists the errors."""
+    """Without predictions, the page lists the errors and has no plots."""
     run = replace(make_run(with_generators(20)), outcomes=[], rows=[], errors={"svm": "no"})
     paths = write_page(run, Leaderboard.from_rows([]), tmp_path)
     assert "failed: no" in paths[0].read_text()

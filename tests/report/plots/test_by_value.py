@@ -9,7 +9,7 @@ SKILLS = {"svm": 1.0, "knn": 0.5}
 
 
 def test_a_value_with_one_class_shows_its_recall() -> None:
-    """A generator has fakes only; the lowest score comes first."""
+    """A generator, which has only fakes, shows its recall. The lowest comes first."""
     run = make_run(with_generators(60), skills=SKILLS)
     a = out_of_fold_predictions(run, "svm")
     assert a is not None
@@ -24,7 +24,7 @@ def test_a_value_with_one_class_shows_its_recall() -> None:
 
 
 def test_held_out_values_are_scored_on_their_folds() -> None:
-    """With leave-one-out, a bar equals the balanced accuracy of the fold."""
+    """In leave-one-out, a bar is the balanced accuracy of its fold."""
     features = with_generators(60)
     run = make_run(features, LeaveOneOut("generator").plan(features), SKILLS)
     predictions = {entry: a for entry in SKILLS if (a := out_of_fold_predictions(run, entry))}

@@ -7,7 +7,7 @@ from tests.report.plots.test_curves import answers
 
 
 def test_cells_have_percentages_and_counts() -> None:
-    """Cells agree with the predictions."""
+    """Percentages and counts agree with the predictions."""
     a = answers(300)
     texts = [
         one.get_text() for one in confusion_plot("svm", a, ("real", "fake")).figure.axes[0].texts
@@ -18,7 +18,7 @@ def test_cells_have_percentages_and_counts() -> None:
 
 
 def test_many_classes_are_pooled() -> None:
-    """Classes with errors keep their rows; classes without errors share one."""
+    """Classes with errors keep their rows. Classes without errors are pooled in one row."""
     a = answers(2000, 40)
     a.y_pred[a.y < 20] = a.y[a.y < 20]
     plot = confusion_plot("svm", a, [f"c{i}" for i in range(40)])

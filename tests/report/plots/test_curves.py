@@ -35,7 +35,7 @@ def test_a_thinned_curve_keeps_its_ends_and_its_area(draw, metric) -> None:  # t
 
 
 def test_many_classes_show_the_lowest_areas_of_the_best_entry() -> None:
-    """Each class is against the others; the caption gives the number of classes."""
+    """Curves are one-vs-rest, for the classes with the lowest areas."""
     many = {"svm": answers(n_classes=8), "knn": answers(n_classes=8, skill=0.1)}
     plot = roc_plot(many, [f"c{i}" for i in range(8)])
     assert "by svm. The 6 of 8 classes" in plot.caption
@@ -43,7 +43,7 @@ def test_many_classes_show_the_lowest_areas_of_the_best_entry() -> None:
 
 
 def test_a_class_without_images_is_skipped() -> None:
-    """The other classes have curves."""
+    """Only the other classes have curves."""
     a = answers(200, 3)
     kept = a.y != 2
     less = OutOfFoldPredictions(

@@ -16,7 +16,7 @@ def _maps(features: FeatureSet, column: str = "") -> list[Plot]:
 
 
 def test_maps_by_label_and_by_a_column() -> None:
-    """Both methods use both colourings; a column with many values is not used."""
+    """Both methods are coloured by label and by column. Columns with many values are not used."""
     features = with_generators(30)
     assert [plot.name for plot in _maps(features, "generator")] == [
         "pca-by-label", "pca-by-generator", "t-sne-by-label", "t-sne-by-generator",
@@ -28,7 +28,7 @@ def test_maps_by_label_and_by_a_column() -> None:
 
 
 def test_rows_without_a_label_are_omitted() -> None:
-    """They are neither drawn nor counted in the caption."""
+    """Unlabelled rows are neither drawn nor counted in the caption."""
     features = with_generators(30)
     y = features.y.copy()
     y[:10] = -1
@@ -40,7 +40,7 @@ def test_rows_without_a_label_are_omitted() -> None:
 
 @pytest.mark.parametrize("X", [np.arange(9)[:, None], np.eye(9)[:, :2]])
 def test_degenerate_features(X: np.ndarray) -> None:  # type: ignore[type-arg]
-    """One-dimensional and repeated features have maps; constant features have none."""
+    """One-dimensional and repeated features have maps. Constant features have none."""
     features = FeatureSet.from_arrays(X, ["a", "b", "c"] * 3)
     assert len(_maps(features)) == 2
     assert _maps(FeatureSet.from_arrays(0 * X, ["a", "b", "c"] * 3)) == []

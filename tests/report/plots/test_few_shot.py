@@ -6,7 +6,7 @@ from clipfeat.report.plots.few_shot import few_shot_plot
 
 
 def test_means_and_spreads_over_draws() -> None:
-    """Points are sorted by the number of images; rows without one are ignored."""
+    """Points are sorted by the number of images. Rows without a number are ignored."""
     table = [
         {"classifier": "svm", "metric": "accuracy", "n_train": n, "value": value}
         for n, value in ((100, 0.9), (1, 0.5), (1, 0.7), (None, 0.1))

@@ -12,7 +12,7 @@ from tests.report.runs import make_run, with_generators
 
 
 def test_five_folds_cover_each_file_once() -> None:
-    """Each file has the probabilities of its test fold, decided by the threshold of that fold."""
+    """Each file has the probabilities and the threshold of its test fold."""
     run = make_run(with_generators(30), thresholds=True)
     predictions = out_of_fold_predictions(run, "svm")
     assert predictions is not None
@@ -25,7 +25,7 @@ def test_five_folds_cover_each_file_once() -> None:
 
 
 def test_frames_of_a_file_are_averaged() -> None:
-    """A file with three rows gives one prediction."""
+    """A file with three rows has one prediction."""
     features = make_features(30)
     file = np.char.add("v", (np.arange(60) // 3).astype(str))
     features = replace(features, columns={"file": file}, groups=file)
@@ -39,7 +39,7 @@ def test_frames_of_a_file_are_averaged() -> None:
 
 
 def test_few_shot_runs_pool_the_largest_trials() -> None:
-    """Predictions after one training image do not mix with those after twenty."""
+    """Only predictions of the largest training size are pooled."""
     features = with_generators(60)
     run = make_run(features, FewShot([1, 20], repeats=2).plan(features))
     predictions = out_of_fold_predictions(run, "svm")
@@ -51,7 +51,7 @@ def test_few_shot_runs_pool_the_largest_trials() -> None:
 
 
 def test_recall_is_balanced_accuracy_of_decisions() -> None:
-    """With one class present it is the recall of that class."""
+    """With one class present, balanced accuracy is the recall of this class."""
     y, y_pred = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
     assert recall(y, y_pred, 2) == METRICS["balanced_accuracy"].function(y, np.eye(2)[y_pred])
     assert recall(y[:3], y_pred[:3], 2) == 2 / 3

@@ -24,7 +24,7 @@ def make_plot(label: str = "svm") -> Plot:
 
 
 def test_an_inline_plot_follows_the_page_colours() -> None:
-    """The element has no prologue, no metadata, and prefixed identifiers."""
+    """An inline SVG has no prologue, no metadata, and prefixed identifiers."""
     with plot_style():
         svg = make_plot().svg()
     element = inline(svg, "first")
@@ -45,7 +45,7 @@ def test_the_same_plot_gives_the_same_files() -> None:
 
 
 def test_any_name_is_drawn_without_a_warning() -> None:
-    """Names include formulas, markup, leading underscores and control characters."""
+    """Formulas, markup, leading underscores and control characters are drawn."""
     for name in ("$a_b$", "<script>&", "_hidden", "日本", "a\nb\x00", "\udc80", "x" * 200):
         with plot_style():
             plot = make_plot(label_text(name))

@@ -7,7 +7,7 @@ from clipfeat.report.plots.reliability import calibration_plot
 
 
 def test_calibrated_probabilities_lie_on_the_diagonal() -> None:
-    """Labels drawn from the probabilities give the diagonal; small bins are omitted."""
+    """Calibrated probabilities give the diagonal. Small bins are left out."""
     rng = np.random.default_rng(0)
     confidence = np.append(rng.uniform(0.2, 0.7, 20_000), [0.99] * 9)
     y = (rng.uniform(size=len(confidence)) < confidence).astype(np.int64)

@@ -8,7 +8,7 @@ from tests.report.plots.test_curves import answers
 
 @pytest.mark.parametrize(("n_classes", "parts"), [(2, "a and b"), (3, "correct and wrong")])
 def test_each_histogram_sums_to_one(n_classes: int, parts: str) -> None:
-    """Histograms of each class, or of correct and wrong, differ in their hatch."""
+    """Histograms of two groups, classes or right and wrong, have different hatches."""
     plot = scores_plot("svm", answers(500, n_classes), ("a", "b", "c")[:n_classes])
     drawn = plot.figure.axes[0].patches
     assert [sum(one.get_data().values) for one in drawn] == pytest.approx([1, 1])  # type: ignore[attr-defined]

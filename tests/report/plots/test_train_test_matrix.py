@@ -1,4 +1,4 @@
-"""Tests of the train × test matrix."""
+"""Tests of the matrix of training by test values."""
 
 from clipfeat.report.plots.train_test_matrix import train_test_plot
 
@@ -13,7 +13,7 @@ def rows(**values: float) -> list[dict[str, object]]:
 
 
 def test_the_last_column_is_the_mean_off_the_diagonal() -> None:
-    """Folds are averaged; a missing cell is empty."""
+    """The last column is the mean off the diagonal. Missing cells are empty."""
     table = [*rows(aa=0.9, ab=0.6, ac=0.85, bb=1.0, ba=0.5), *rows(ab=0.7)]
     plot = train_test_plot("svm", table, "roc_auc")
     assert plot is not None

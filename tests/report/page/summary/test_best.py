@@ -1,4 +1,4 @@
-"""Tests of the best entry and the intervals of the entries."""
+"""Tests of the best entry and of the entries' intervals."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from tests.report.runs import make_run, with_generators
 
 
 def test_the_number_is_the_one_of_the_leaderboard() -> None:
-    """The score, its interval and the ties are those of the leaderboard."""
+    """Score, interval and ties equal those of the leaderboard."""
     board = make_run(with_generators(60)).leaderboard()
     best = best_entry(board)
     assert best is not None
@@ -22,7 +22,7 @@ def test_the_number_is_the_one_of_the_leaderboard() -> None:
 
 
 def test_places_follow_the_values_on_one_scale() -> None:
-    """A better entry lies further right, and each value lies in its interval."""
+    """Better entries lie further right, and each dot lies in its interval."""
     skills = {f"svm{i}": i / 4 for i in range(1, MAX_ENTRIES + 3)}
     board = make_run(with_generators(40), None, skills).leaderboard()
     best = best_entry(board)
@@ -39,7 +39,7 @@ def test_places_follow_the_values_on_one_scale() -> None:
 
 
 def test_a_metric_where_lower_is_better_and_missing_values_have_bars() -> None:
-    """Undefined values have no dot; without standings there is no interval and no note."""
+    """An undefined value has no dot. Without standings, there are no intervals."""
     board = make_run(with_generators(30)).leaderboard("log_loss")
     mean = {entry: dict(of) for entry, of in board.mean.items()}
     mean[board.entries[-1]].pop("log_loss")
@@ -51,6 +51,6 @@ def test_a_metric_where_lower_is_better_and_missing_values_have_bars() -> None:
 
 
 def test_there_may_be_no_entry() -> None:
-    """A failed run has no best entry."""
+    """If all entries failed, there is no best entry."""
     board = replace(make_run(with_generators(20)).leaderboard(), entries=[])
     assert best_entry(board) is None

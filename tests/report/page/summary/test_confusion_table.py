@@ -1,4 +1,4 @@
-"""Tests of the confusion matrix on the first screen."""
+"""Tests of the confusion matrix in the summary."""
 
 from clipfeat.report.page.summary.confusion_table import confusion_table
 from clipfeat.report.plots.out_of_fold import out_of_fold_predictions
@@ -7,7 +7,7 @@ from tests.report.runs import make_run
 
 
 def test_shares_are_those_of_the_rows() -> None:
-    """Each row sums to the images of its class."""
+    """Each row sums to the number of images of its class."""
     run = make_run(make_features(25, ("cat", "dog", "owl")), None, {"svm": 1.0})
     predictions = out_of_fold_predictions(run, "svm")
     assert predictions is not None
@@ -20,7 +20,7 @@ def test_shares_are_those_of_the_rows() -> None:
 
 
 def test_many_classes_are_pooled_and_have_no_counts() -> None:
-    """More than 16 classes have a row of others, and empty cells are blank."""
+    """Above 16 classes, a row pools the others. Empty cells are blank."""
     names = tuple(f"c{i:02d}" for i in range(20))
     run = make_run(make_features(10, names), None, {"svm": 4.0})
     predictions = out_of_fold_predictions(run, "svm")

@@ -1,4 +1,4 @@
-"""Tests of the question and the protocol in plain words."""
+"""Tests of the description of the question and of the protocol."""
 
 import pytest
 
@@ -23,13 +23,13 @@ from tests.report.runs import make_run, with_generators
     ids=["KFold", "LeaveOneOut", "Matrix", "FewShot"],
 )  # fmt: skip
 def test_each_protocol_is_described(protocol: Protocol, words: str) -> None:
-    """The numbers are those of the trials."""
+    """The numbers in the text are those of the trials."""
     features = with_generators(40)
     assert protocol_text(make_run(features, protocol.plan(features), {"svm": 1.0})) == words
 
 
 def test_a_separate_test_set_and_groups_are_described() -> None:
-    """Groups are named if a protocol keeps them together, and not for a given split."""
+    """Groups are mentioned only if the protocol keeps them together."""
     features = make_features(30, ("a", "b", "c", "d"), groups=True)
     run = make_run(features, KFold(3).plan(features), {"svm": 1.0}, grouped=True, groups=10)
     assert protocol_text(run).endswith("The images of each of 10 groups stay together.")
@@ -38,7 +38,7 @@ def test_a_separate_test_set_and_groups_are_described() -> None:
 
 
 def test_classes_are_counted() -> None:
-    """Few classes are listed; many classes have a range."""
+    """Few classes are listed with counts. Many classes have a range of counts."""
     run = make_run(with_generators(30), positive="fake")
     assert images_text(run) == "60 images (30 real, 30 fake). The positive class is fake."
     many = make_run(

@@ -1,4 +1,4 @@
-"""Tests of the charts of rates."""
+"""Tests of the charts of false positive rates and recalls."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from tests.report.runs import make_run, with_generators
 
 
 def test_bars_are_the_rates_of_the_table() -> None:
-    """False positives and recalls are separate groups, worst first, with the table's numbers."""
+    """False positive rates and recalls are two groups, the worst values first."""
     table = make_run(with_generators(60), thresholds=True).leaderboard().rates
     assert table is not None
     chart = rate_chart(table, "svm")
@@ -26,7 +26,7 @@ def test_bars_are_the_rates_of_the_table() -> None:
 
 
 def test_the_worst_rates_are_drawn() -> None:
-    """With many values, the best recalls are left out and counted."""
+    """With many values, only the worst recalls are drawn, and the others are counted."""
     values = np.array([f"g{i:02d}" for i in range(30)]).repeat(4)
     shares = np.clip(np.arange(120) % 4 < 1 + np.arange(120) // 40, 0, 1).astype(float)
     labels = np.ones(120, dtype=np.int64)
@@ -41,7 +41,7 @@ def test_the_worst_rates_are_drawn() -> None:
 
 
 def test_classes_are_drawn_without_a_column_of_generators() -> None:
-    """Several classes are one group of recalls, whose names are the classes."""
+    """Several classes form one group of recalls, named by class."""
     run = make_run(make_features(30, ("cat", "dog", "owl")), None, {"svm": 1.0})
     chart = rate_chart(class_rates(run), "svm")
     assert isinstance(chart, RateChart)
@@ -52,7 +52,7 @@ def test_classes_are_drawn_without_a_column_of_generators() -> None:
 
 
 def test_a_matrix_is_a_grid() -> None:
-    """Each value trained on has a row, and each class and value a column."""
+    """Each training value has a row. Each class and value has a column."""
     features = with_generators(60)
     run = make_run(features, Matrix("generator", 2).plan(features), {"svm": 1.0})
     table = run.leaderboard().rates

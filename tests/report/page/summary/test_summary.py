@@ -1,4 +1,4 @@
-"""Tests of the content of the first screen."""
+"""Tests of the summary at the top of the page."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from tests.report.runs import make_run, with_generators
 
 
 def test_all_parts_are_about_the_best_entry() -> None:
-    """Rates and confusion matrix belong to the entry with the best score."""
+    """Rates and confusion matrix are those of the entry with the best score."""
     run = make_run(with_generators(40), data_fingerprint="abc")
     summary = summarise(run, run.leaderboard(), {})
     assert summary.best is not None and summary.chart is not None and summary.matrix is not None
@@ -19,7 +19,7 @@ def test_all_parts_are_about_the_best_entry() -> None:
 
 
 def test_runs_without_generators_show_classes() -> None:
-    """The chart shows recalls that equal the diagonal of the confusion matrix."""
+    """The chart shows the recalls on the diagonal of the confusion matrix."""
     run = make_run(make_features(30, ("cat", "dog", "owl")), None, {"svm": 1.0})
     summary = summarise(run, run.leaderboard(), {})
     assert summary.chart is not None and summary.matrix is not None
@@ -30,7 +30,7 @@ def test_runs_without_generators_show_classes() -> None:
 
 
 def test_a_failed_run_has_a_summary() -> None:
-    """Without outcomes there is no best entry and no picture."""
+    """Without results, the summary has no best entry and no chart."""
     run = make_run(with_generators(20))
     board = replace(run.leaderboard(), entries=[], standings={}, rates=None)
     summary = summarise(replace(run, outcomes=[], rows=[], errors={"svm": "no"}), board, {})

@@ -1,4 +1,4 @@
-"""Tests of the statement on trust."""
+"""Tests of the section that says how far to trust the scores."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ BOARD = RUN.leaderboard()
 
 
 def test_nothing_of_an_audit_is_hidden() -> None:
-    """Every finding, passed check and missing check has a place, the most severe first."""
+    """Every finding, passed check and skipped check is listed, the most severe first."""
     findings = [
         Finding("mislabelled", "note", "", {"files": 3.0}),
         Finding("width", "leak", "", {"auc": 0.981}),
@@ -34,7 +34,7 @@ def test_nothing_of_an_audit_is_hidden() -> None:
 
 
 def test_the_headline_follows_the_worst_line() -> None:
-    """Duplicates across folds are a warning, even if the audit found nothing."""
+    """Duplicates across folds cause a warning, even without findings of the audit."""
     clean = Audit([], ["width"], {}, 30)
     assert trust(RUN, BOARD, clean).headline == "No leak was found."
     about = {**RUN.about, "near_duplicates": {"searched": 60, "separated": 3}}
@@ -45,7 +45,7 @@ def test_the_headline_follows_the_worst_line() -> None:
 
 
 def test_limits_of_the_run_are_listed() -> None:
-    """Random weights make the scores invalid; failures, caveats and few units are listed."""
+    """Random weights invalidate the scores. Failures, caveats and small numbers are listed."""
     untrained: EncoderSpec = make_spec(untrained=True)
     run = replace(
         RUN, specs=(untrained,), errors={"mlp": "no"},

@@ -33,7 +33,7 @@ class Profile:
     n_images : int
         Number of images that the run encoded.
     device : str
-        Type of the encoder's device, such as ``"cpu"`` or ``"cuda"``.
+        Type of the encoder's device, such as ``"cpu"`` or ``"cuda"``. ``"none"`` if nothing is encoded.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class Profile:
     @property
     def idle(self) -> str:
         """Warning if a GPU was idle for more than a fifth of the run, or an empty text."""
-        if self.device == "cpu" or self.busy("encode") >= BUSY:
+        if self.device in ("cpu", "none") or self.busy("encode") >= BUSY:
             return ""
         share = 1 - self.busy("encode")
         return (

@@ -25,9 +25,10 @@ def test_the_bottleneck_is_the_limiting_stage(seconds: dict[str, float], bottlen
     assert (profile.idle == "") == (bottleneck == "encode")
 
 
-def test_a_cpu_is_never_idle() -> None:
-    """There is no warning of an idle CPU, only of an idle accelerator."""
-    assert Profile({"decode": 9.0}, THREADS, 10.0, 100, "cpu").idle == ""
+@pytest.mark.parametrize("device", ["cpu", "none"])
+def test_only_an_accelerator_is_idle(device: str) -> None:
+    """There is no warning of an idle CPU, or of a run that encodes nothing."""
+    assert Profile({"decode": 9.0}, THREADS, 10.0, 100, device).idle == ""
 
 
 def test_every_stage_has_advice() -> None:

@@ -33,7 +33,8 @@ class Profile:
     n_images : int
         Number of images that the run encoded.
     device : str
-        Type of the encoder's device, such as ``"cpu"`` or ``"cuda"``. ``"none"`` if nothing is encoded.
+        Type of the encoder's device, such as ``"cpu"`` or ``"cuda"``. ``"none"`` if nothing is
+        encoded.
 
     Examples
     --------

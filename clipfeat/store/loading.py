@@ -220,7 +220,7 @@ def label_counts(
     without : set of str
         Paths, including the prefix, of the images whose rows are not counted.
     """
-    if not is_there(location(path)):
+    if not is_there(followed(location(path))):
         return {}
     with open_stored(path) as stored:
         paths, files = stored.strings("paths").tolist(), stored.source_column("file").tolist()

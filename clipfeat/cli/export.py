@@ -95,11 +95,13 @@ def _export_model(
         agreement = export_onnx(file, output, **options)
         return f"{output}: {output.stat().st_size:,} bytes. {_sentence(agreement)}"
     if suffix == ".skops":
+        from clipfeat.model import load_model
         from clipfeat.model.exporting import export_estimator
 
         _refuse("a .skops file", {"--check": check, "--weights": weights})
         exported = export_estimator(file, output, overwrite=overwrite)
-        return f"{exported}: {exported.stat().st_size:,} bytes"
+        codes = ", ".join(f"{i} for {name}" for i, name in enumerate(load_model(file).classes))
+        return f"{exported}: {exported.stat().st_size:,} bytes, predicts {codes}"
     if not suffix:
         from clipfeat.exporting.site import export_site
 

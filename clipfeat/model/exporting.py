@@ -19,6 +19,8 @@ SUFFIX = ".skops"
 def export_estimator(model: str | Path, out: str | Path, *, overwrite: bool = False) -> Path:
     """Write the fitted estimator of a model file in the format of skops.
 
+    The estimator predicts indices into the classes of the model, from 0.
+
     Parameters
     ----------
     model : path
@@ -49,8 +51,7 @@ def export_estimator(model: str | Path, out: str | Path, *, overwrite: bool = Fa
     -----
     ClipfeatWarning
         If the model has an adaptation, a threshold or an abstention, because the exported estimator
-        contains none of them. The estimator predicts indices of classes, so the warning also lists
-        the names of the classes.
+        contains none of them.
     """
     target = local_path(out)
     if target.suffix.lower() != SUFFIX:
@@ -71,9 +72,7 @@ def export_estimator(model: str | Path, out: str | Path, *, overwrite: bool = Fa
         left_out.append(f"the abstention at level {fitted.abstention.level:g}")
     if left_out:
         warnings.warn(
-            f"{target} holds only the estimator of {model}, without {', '.join(left_out)}. The "
-            "estimator predicts the numbers 0, 1 and so on for these classes: "
-            f"{', '.join(fitted.classes)}",
+            f"{target} holds only the estimator of {model}, without {', '.join(left_out)}",
             ClipfeatWarning,
             stacklevel=2,
         )

@@ -111,8 +111,10 @@ class NodeReader:
         depth: int = 0,
         counts: Counter[str] | None = None,
     ) -> None:
-        if not isinstance(fields, dict) or depth > MAX_DEPTH:
+        if not isinstance(fields, dict):
             raise DamagedModelError(f"{path} is not an estimator")
+        if depth > MAX_DEPTH:
+            raise DamagedModelError(f"{path} is nested more than {MAX_DEPTH} levels deep")
         self.path = path
         self.n_features = n_features
         self._fields = dict(fields)

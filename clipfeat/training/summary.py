@@ -22,16 +22,16 @@ def results(training: Training) -> list[str]:
     about, board, entry = training.benchmark.about, training.board, training.entry
     title = COLUMN_TITLES[board.metric]
     standing = board.standings.get(entry)
-    interval = ""
+    interval = remark = ""
     if standing is not None and not np.isnan(standing.low):
         interval = f" (95 % interval {standing.low:.3f} to {standing.high:.3f})"
+        remark = " The interval accounts for the choice among all entries."
     classes = ", ".join(count_texts(about["per_class"]))
     grouped = f", {about['groups']} groups, each in one fold" if about["grouped"] else ""
     lines = [
         f"Data: {about['images']} training rows ({classes}){grouped}.",
         f"Model: {entry}, which has the best {title} in the cross-validation of the training "
-        f"images ({about['protocol']}): {board.mean[entry][board.metric]:.3f}{interval}. The "
-        "interval accounts for the choice among all entries.",
+        f"images ({about['protocol']}): {board.mean[entry][board.metric]:.3f}{interval}.{remark}",
     ]
     if "view" in training.benchmark.columns:
         lines.append(

@@ -1,4 +1,4 @@
-"""Contract: hostile names and labels are escaped in everything that clipfeat writes or prints.
+"""Tests that hostile names are escaped in everything that clipfeat writes or prints.
 
 One data set has a hostile class, hostile paths, columns and groups. Every command runs on it, and
 every file and every line of output is checked for its format.

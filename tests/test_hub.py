@@ -119,7 +119,7 @@ def test_a_model_comes_back_as_it_was(hub: str, saved: Path, features: FeatureSe
 def test_phases_are_reported(
     hub: str, saved: Path, phases_of: Callable[[Callable[..., Any]], list[str]]
 ) -> None:
-    """An upload shows its phases, and the bars of huggingface_hub are turned off meanwhile."""
+    """An upload shows its phases, and the progress bars of huggingface_hub are turned off."""
     run = partial(push, saved, "me/model", token="secret", endpoint=hub)
     assert phases_of(run) == ["loading", "uploading"]
     assert not are_progress_bars_disabled()

@@ -1,4 +1,4 @@
-"""Tests of the audit as a whole: its inputs and its result."""
+"""Tests of the complete audit: its inputs and its result."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Audits do not depend on the order of the files or on their names."""
+"""Tests that audits do not depend on the order or the names of the files."""
 
 from dataclasses import replace
 

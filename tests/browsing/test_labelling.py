@@ -96,7 +96,7 @@ def test_identical_files_follow_the_decisions(tmp_path: Path) -> None:
 def test_near_duplicates_follow_the_decisions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a correction, their labels agree. The slow search is not repeated."""
+    """After a correction, the labels of near duplicates agree. The slow search is not repeated."""
     searched: list[int] = []
 
     def search(features: FeatureSet) -> Any:
@@ -120,7 +120,7 @@ def test_near_duplicates_follow_the_decisions(
 
 
 def test_label_errors_follow_the_decisions(tmp_path: Path) -> None:
-    """A corrected image is no longer a candidate."""
+    """A corrected image is no longer in the list of possible label errors."""
     features = make_features(30, apart=12.0)
     y = features.y.copy()
     y[3] = 1

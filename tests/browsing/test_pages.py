@@ -183,7 +183,7 @@ def test_invalid_requests_have_a_message(
 def test_a_changed_image_has_its_own_placeholder(
     client: Any, session: BrowseSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The browser does not keep it."""
+    """The placeholder of a changed image is not cached by the browser."""
     hashed = replace(session.data, is_hashed=np.ones(len(session.data), dtype=bool))
     monkeypatch.setattr(session.thumbnails, "data", hashed)
     answer = client.get("/thumbnail/0")

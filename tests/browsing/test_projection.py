@@ -57,7 +57,7 @@ def test_a_failure_is_reported_once() -> None:
 
 
 def test_forgotten_computations_do_not_pile_up() -> None:
-    """Of several requests that were forgotten, the running one ends and the last one starts."""
+    """If several maps were requested, only the running one and the last one are computed."""
     background, release, started = Background(), Event(), Event()
     computed: list[int] = []
 
@@ -104,7 +104,7 @@ def test_umap_runs_in_a_process_and_is_kept(
 
 
 def test_the_maps_on_the_disk_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest maps are deleted. Those of an earlier version count, too."""
+    """The oldest maps are deleted, and maps of an earlier version count too."""
     monkeypatch.setattr(projection, "UMAP_MODULE", "tests.browsing.fake_umap")
     (tmp_path / "maps").mkdir()
     (tmp_path / "maps" / "old.npy").write_bytes(bytes(2_000))

@@ -44,7 +44,7 @@ def test_a_thumbnail_is_made_once_and_again_after_a_change(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("face", ["", "1"])
 def test_another_image_at_the_path_is_not_shown(tmp_path: Path, face: str) -> None:
-    """Its thumbnail would stand above features and labels of the image that was there before."""
+    """If another image replaced the embedded one, its thumbnail is refused."""
     Image.new("RGB", (90, 45), "red").save(tmp_path / "a.png")
     key = image_key((tmp_path / "a.png").read_bytes())
     key = face_key(key, face) if face else key

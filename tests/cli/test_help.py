@@ -1,4 +1,4 @@
-"""Help pages of all commands."""
+"""Tests of the help pages of all commands."""
 
 import os
 import subprocess
@@ -64,7 +64,7 @@ def test_flags_agree_between_commands() -> None:
 
 @pytest.mark.parametrize("columns", [80, 160])
 def test_pages_use_the_width_of_the_terminal(columns: int) -> None:
-    """The longest line is nearly as long as the terminal is wide."""
+    """The longest line of a page nearly fills the terminal."""
     page = help_page("benchmark", columns=columns)
     assert columns - 20 < max(map(len, page.splitlines())) <= columns
 

@@ -1,4 +1,4 @@
-"""Print what the blocks of a page print, to be copied into its ``output`` blocks.
+"""Script that prints the output of a page's blocks, for copying into its ``output`` blocks.
 
 Usage: ``python -m tests.docs.record docs/tutorials/NAME.md FOLDER``. The blocks run in FOLDER,
 which must not exist.
@@ -17,17 +17,17 @@ class Recording(PageRun):
     """Run of a page that prints the output of each block instead of checking it."""
 
     def shell(self, example: Example) -> None:
-        """Run commands and print what they print."""
+        """Run commands, and print their output."""
         super().shell(example)
         print(f"$ {example.parsed}{self.printed}", flush=True)
 
     def python(self, example: Example) -> None:
-        """Run Python and print what it prints."""
+        """Run Python code, and print its output."""
         super().python(example)
         print(f">>> {example.parsed}{self.printed}", flush=True)
 
     def output(self, example: Example) -> None:
-        """Check nothing."""
+        """Do nothing instead of checking the output."""
 
 
 if __name__ == "__main__":

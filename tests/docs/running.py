@@ -18,7 +18,7 @@ _OF_THE_IMAGES = re.compile(
 
 
 class PageRun:
-    """One run of a page's blocks in the working folder. It keeps what the last block printed."""
+    """Run of a page's blocks in the current directory. It stores the output of the last block."""
 
     def __init__(self) -> None:
         self.printed = ""
@@ -64,10 +64,10 @@ class PageRun:
 
 
 def comparable(text: str) -> str:
-    """Return a text without what depends on the images, and without spaces and lines of tables.
+    """Remove spaces, table lines, and everything that depends on the images from a text.
 
-    Numbers, hashes and names of images depend on the images, and so does the best classifier. A row
-    of a table is reduced to its first cell, since undefined values are shown as words.
+    Numbers, hashes, image names and the best classifier depend on the images. A table row is
+    reduced to its first cell, because undefined values are shown as words.
 
     Examples
     --------

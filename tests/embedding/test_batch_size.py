@@ -1,4 +1,4 @@
-"""Choice of the batch size."""
+"""Tests of the choice of the batch size."""
 
 import pytest
 from hypothesis import given

@@ -205,9 +205,9 @@ def write_twins(folder: Path) -> dict[str, np.ndarray]:
 
 @pytest.mark.filterwarnings("ignore:.*RANDOM weights")
 def test_every_kind_of_image_agrees_with_its_plain_png(tmp_path: Path) -> None:
-    """Features have a cosine of at least 0.99 with those of the expected pixels as a plain PNG.
+    """Features agree with those of the expected pixels in a simple PNG.
 
-    Mirrored, turned and other wrong pixels stay below 0.97.
+    Their cosine is at least 0.99. It is below 0.97 for mirrored, rotated and other wrong pixels.
     """
     for name in ("odd", "plain"):
         (tmp_path / name).mkdir()

@@ -1,4 +1,4 @@
-"""The encoder as a scikit-learn transformer."""
+"""Tests of the encoder as a scikit-learn transformer."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -37,7 +37,7 @@ def specs_of(sets: list[FeatureSet]) -> list[EncoderSpec]:
 def test_equal_to_a_feature_file(
     stored: list[FeatureSet], image_folder: Path, n_encoders: int
 ) -> None:
-    """Keys, labels and features are those of the file, in the order of the source."""
+    """Keys, labels and features equal those of a feature file, in the order of the source."""
     images = open_source(image_folder)
     specs = specs_of(stored[:n_encoders])
     features = encode_in_memory(images, specs, device="cpu")

@@ -101,7 +101,7 @@ def test_prune_drops_numbered_rows_of_a_parquet_file(tmp_path: Path) -> None:
 
 
 def test_a_moved_folder_keeps_its_paths(folder: Path) -> None:
-    """A folder with the same images at the same relative paths was moved. Any other is new."""
+    """A folder with the same images at the same paths counts as moved, any other as second."""
     out = folder / "out.h5"
     embed(folder / "a", out)
     (folder / "a").rename(folder / "c")
@@ -113,7 +113,7 @@ def test_a_moved_folder_keeps_its_paths(folder: Path) -> None:
 
 
 def test_paths_of_views_and_tables_move_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files and groups of views get the new paths, which a table can refer to."""
+    """After a second folder is added, the files and groups of views have the new paths."""
     monkeypatch.chdir(folder)  # a table may name files in the working folder
     out = folder / "out.h5"
     views = SourceOptions(views="hflip")

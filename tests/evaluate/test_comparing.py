@@ -139,9 +139,9 @@ def test_runs_without_a_common_entry_say_so() -> None:
 def test_equal_runs_are_seldom_called_different() -> None:
     """Few of 30 comparisons of three equal runs with four entries each find a difference.
 
-    The table ``compare`` of the simulations has more cases, in 200 draws. At a true probability of
-    5 %, more than five of 30 comparisons find a difference with 0.3 %. Without the correction for
-    eight differences, about a quarter of the comparisons would.
+    If each comparison finds one with a probability of 5 %, more than five of 30 do so with a
+    probability of 0.3 %. Without the correction for eight differences, about a quarter would. The
+    table ``compare`` of the simulations has more cases, in 200 draws.
     """
     equal = [compared_runs("accuracy", 0.8, 60, 3, 4, seed) for seed in range(30)]
     assert sum(bool(called_different(runs, "accuracy")) for runs in equal) <= 5

@@ -251,7 +251,7 @@ def test_equal_file_names_in_both_sets_are_distinguished() -> None:
 
 
 def test_arrays_have_no_images_in_common() -> None:
-    """Rows of arrays have no common images. Different numbers of features are an error."""
+    """Rows of arrays are never matched. Sets with different numbers of features are an error."""
     train, test = make_features(15), make_features(5, seed=1)
     sides = [FeatureSet.from_arrays(one.X, one.labels.tolist()) for one in (train, test)]
     assert stack(*sides)[1] == 30

@@ -1,4 +1,4 @@
-"""A package that adds an encoder, a classifier, a metric and an image source to clipfeat.
+"""Example package that adds an encoder, a classifier, a metric and an image source to clipfeat.
 
 Its entry points are in ``tests/test_plugins.py``.
 """

@@ -1,8 +1,8 @@
-"""Run under `inject.c`: every fault at every point of a small writing job, one fork each.
+"""Script that injects every fault at every point of a small writing job, one fork each.
 
-``LD_PRELOAD=inject.so python -m tests.faults.points inject.so FOLDER STEP`` prints, as JSON, the
-number of points there are for each fault, and every promise that was broken; STEP 1 tries each
-point, 3 every third.
+``LD_PRELOAD=inject.so python -m tests.faults.points inject.so FOLDER STEP`` runs under `inject.c`.
+It prints, as JSON, the number of points of each fault and every violation. STEP 1 tries each point,
+and STEP 3 every third.
 """
 
 import ctypes

@@ -1,7 +1,7 @@
-"""Hostile model files end in one error or in probabilities, within 10 s and 1 GiB.
+"""Tests that hostile model files end in one error or in probabilities, within 10 s and 1 GiB.
 
-Files are changed in their bytes, in their JSON, and in their arrays. The last two have valid
-checksums. Each file is loaded and applied in a process of its own, with limits.
+The bytes, the JSON or the arrays of files are changed. Changed JSON and arrays have valid
+checksums. Each file is loaded and applied in its own process, with limits.
 """
 
 import json

@@ -217,7 +217,7 @@ def test_pandas_reads_the_file(tmp_path: Path) -> None:
 
 
 def test_classes_are_recorded_beside_decisions(tmp_path: Path) -> None:
-    """They are no decisions, and a class whose line was cut off is removed."""
+    """Records of classes are not read as decisions, and an incomplete one is removed."""
     file = tmp_path / "labels.csv"
     classes = [ClassRecord("out.h5", name, "ann") for name in ("=cat", "dog")]
     append_decisions(file, [Decision("1.png", "dog", "ann")], classes)
@@ -232,7 +232,7 @@ def test_classes_are_recorded_beside_decisions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", [None, -1, -9])
 def test_a_file_without_content_hashes_is_continued(tmp_path: Path, cut: int | None) -> None:
-    """A file of an earlier version keeps its form, so that its lines stay readable."""
+    """A file of an earlier version keeps its columns, and its lines can still be read."""
     file = tmp_path / "labels.csv"
     assert has_content_hashes(file)
     old = OLD_HEADER + b"1.png,cat,ann,2026-01-01,label\n2.png,dog,ann,2026-01-02,label\n"

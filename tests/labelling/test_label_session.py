@@ -197,7 +197,7 @@ def test_decisions_go_on_during_a_fit(
 def test_a_decision_belongs_to_one_of_two_images_with_its_path(
     unlabelled: FeatureSet, tmp_path: Path
 ) -> None:
-    """Two feature files share a file of decisions. The bytes of an image tell them apart."""
+    """Two feature files can share a label file, because decisions contain the content hash."""
     file = tmp_path / "labels.csv"
     other_keys = np.array([f"{i + 999:032x}".encode() for i in range(60)])
     other_keys[0] = unlabelled.keys[0]
@@ -217,7 +217,7 @@ def test_a_decision_belongs_to_one_of_two_images_with_its_path(
 
 
 def test_a_class_keeps_its_key(unlabelled: FeatureSet, tmp_path: Path) -> None:
-    """Also after restarts, with new classes of the features, and with those of other people."""
+    """A class keeps its key after restarts, and if other classes are added."""
     file = tmp_path / "labels.csv"
     session = LabelSession(unlabelled, file, "ann")
     session.add_class("odd")

@@ -162,7 +162,7 @@ def test_decisions_about_other_images_are_left_out(tmp_path: Path) -> None:
 
 
 def test_faces_and_whole_images_share_decisions(tmp_path: Path) -> None:
-    """The content hash of a face is that of its image and of its number."""
+    """A decision about a face labels the whole image, and the other way round."""
     whole = make_features(4)
     keys = [face_key(bytes.fromhex(key.decode()), "0").hex().encode() for key in whole.keys]
     faces = replace(
@@ -179,7 +179,7 @@ def test_faces_and_whole_images_share_decisions(tmp_path: Path) -> None:
 
 
 def test_a_folder_cannot_use_decisions_about_two_images_of_one_path(tmp_path: Path) -> None:
-    """`embed` does not know the bytes of the images when it reads their labels."""
+    """`embed` refuses decisions about two images of one path, because it cannot tell them apart."""
     Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
     write(tmp_path / "labels.csv", Decision("1.png", "cat", "ann", EARLY, key="a" * 32))
     assert [record.label for record in open_source(str(tmp_path))] == ["cat"]
@@ -191,7 +191,7 @@ def test_a_folder_cannot_use_decisions_about_two_images_of_one_path(tmp_path: Pa
 def test_old_label_files_are_refused_if_paths_have_two_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file without content hashes could label the images of another feature file."""
+    """A file without content hashes is refused if it could label images of another file."""
     features = make_features(4)
     same, other = tmp_path / "same.h5", tmp_path / "other.h5"
     sets = {same: features, other: replace(features, keys=features.keys[::-1])}

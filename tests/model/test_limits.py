@@ -1,4 +1,4 @@
-"""Tests of the limits of model files, which refuse small files of large cost."""
+"""Tests of the limits that stop model files from taking much memory or time."""
 
 import re
 from collections.abc import Callable

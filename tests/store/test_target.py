@@ -1,4 +1,4 @@
-"""Output paths of feature files."""
+"""Tests of output paths of feature files."""
 
 from pathlib import Path
 

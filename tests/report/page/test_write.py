@@ -42,7 +42,7 @@ def test_a_page_and_two_files_per_plot(tmp_path: Path) -> None:
 
 
 def test_links_lead_to_sections(tmp_path: Path) -> None:
-    """With many classes and no table of rates, the chart of the classes does not link to it."""
+    """Without a table of rates, the chart of many classes has no link to it."""
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(MAX_BARS + 2), 6)
     X = rng.normal(y[:, None], 3.0, (len(y), 4)).astype(np.float32)

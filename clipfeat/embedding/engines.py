@@ -163,7 +163,7 @@ class _RayEngine:
             )
 
     def _portable(self, options: EncoderOptions) -> EncoderOptions:
-        """Make the path of a local weights file absolute, so it is valid in any working folder."""
+        """Make the path of a local weights file absolute, valid in any current directory."""
         file = local_file(self.encoder, options.weights)
         return replace(options, weights=str(Path(file).absolute())) if file else options
 

@@ -92,7 +92,7 @@ def encode_image(
         )
     if len(encoded) > 1:
         warnings.warn(
-            f"the query has {len(encoded)} faces. The first one is used",
+            f"the query has {len(encoded)} faces. The largest one is used",
             ClipfeatWarning,
             stacklevel=2,
         )

@@ -230,5 +230,5 @@ def _block_size(n_records: int, job: Job) -> int:
 
 
 def portable(record: ImageRecord) -> ImageRecord:
-    """Return the record with an absolute path, so it is valid in any working folder."""
+    """Return the record with an absolute path, so it is valid in any current directory."""
     return replace(record, reader=record.reader.absolute())

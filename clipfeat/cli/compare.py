@@ -17,9 +17,9 @@ def compare(
 ) -> None:
     """Compare each benchmark run with the first, image by image.
 
-    All runs are scored on the same images, the ones that every run tested. The intervals and
-    p-values are therefore those of paired differences. Both are corrected for multiple comparisons
-    of classifiers and runs. The command also lists the options that differ between the runs.
+    Only the images that every run tested are compared. The intervals and p-values are those of
+    paired differences, corrected for multiple comparisons of classifiers and runs. The command also
+    lists the options that differ between the runs.
 
     Example: clipfeat compare run-clip/ run-effnet/
     """

@@ -393,7 +393,7 @@ FaceWeightsOfFeatures = Annotated[
 ]
 IsText = Annotated[
     bool,
-    input_option("--text", help="Treat the query as a text, even if a file has this name."),
+    input_option("--text", help="Treat the query as text, even if a file has this name."),
 ]
 TrainFiles = Annotated[
     list[Path] | None,

@@ -30,8 +30,8 @@ Token = Annotated[
         envvar="CLIPFEAT_TOKEN",
         metavar="TEXT",
         help="Token that every request must have, as ?token=TEXT or in the header Authorization: "
-        "Bearer TEXT. By default, a server that other machines can reach gets a random token and "
-        "prints it, and any other server needs no token.",
+        "Bearer TEXT. It must have at least 8 characters. By default, a server that other machines "
+        "can reach prints a random token, and any other server needs no token.",
     ),
 ]
 AllowedHosts = Annotated[

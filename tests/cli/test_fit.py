@@ -105,10 +105,10 @@ def test_the_feature_file_must_be_clear(image_folder: Path) -> None:
 
 
 def test_photographs_are_the_negative_class(tmp_path: Path) -> None:
-    """The negative class is the photographs, although its name comes last by the alphabet.
+    """Photographs are the negative class, although their name is last in alphabetical order.
 
-    --max-fpr bounds the share of photographs called generated, and a template gets the probability
-    of the generated class.
+    --max-fpr bounds the share of photographs that are called generated, and a template gets the
+    probability of the generated class.
     """
     classes, fill = ("Photographs", "AI-generated"), tmp_path / "t.csv"
     write_parts(tmp_path / "train.h5", make_features(150, classes, apart=2.5))

@@ -100,7 +100,7 @@ def test_every_library_has_a_case() -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_rows(case: str, opened: Callable[[str], Encoder]) -> None:
-    """Rows are finite float32 values, one row per image, and do not depend on the batch."""
+    """Rows are finite float32 values, are not normalised, and do not depend on the batch."""
     encoder = opened(case)
     assert EncoderSpec.from_json(encoder.spec.to_json()) == encoder.spec
     rows = encoder.encode_images(photographs())

@@ -111,7 +111,7 @@ def test_calibration_error_by_hand() -> None:
 
 
 def test_calibration_error_of_calibrated_probabilities_is_near_zero() -> None:
-    """The unbiased squared error is exactly 0 in half of the draws."""
+    """The error is small on average, and exactly 0 in about half of the draws."""
     errors = []
     for seed in range(40):
         draw = np.random.default_rng(seed)

@@ -63,7 +63,7 @@ def test_no_threshold_is_better(pairs: list[tuple[int, float]], metric: str) -> 
 def test_max_fpr_takes_the_smallest_allowed_threshold(
     pairs: list[tuple[int, float]], bound: float
 ) -> None:
-    """No smaller threshold satisfies the bound, and none has more true positives."""
+    """The bound holds, and no allowed threshold has more true positives."""
     y, p = split(pairs)
     negatives = np.sort(p[y == 0, 1])
     if len(negatives) < negatives_needed(bound):

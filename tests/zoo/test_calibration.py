@@ -23,9 +23,9 @@ def groups_of_noise(n_groups: int, n_each: int, seed: int) -> FeatureSet:
 
 @pytest.mark.parametrize("name", sorted(ALWAYS_CALIBRATED))
 def test_probabilities_of_few_groups_are_cautious(name: str) -> None:
-    """For new groups, the log loss of each classifier stays near that of chance, 0.69.
+    """For new groups, the log loss stays near that of chance, 0.69.
 
-    It was above 1.2 for svm.
+    With Platt scaling, it is above 1.2 for svm.
     """
     losses = []
     for seed in range(4):

@@ -48,7 +48,10 @@ def adapt(
     from clipfeat.report.adaptation import adaptation_remarks
 
     if bool(source) == undo:
-        raise UsageError("pass either images of the new domain, or --undo without images")
+        raise UsageError(
+            f"either images or --undo is required, got {'both' if undo else 'neither'}. Pass only "
+            "images of the new domain, or only --undo"
+        )
     fitted = load_model(model)
     target = output or fitted.file or model
     check_file(target, overwrite=overwrite or output is None)

@@ -21,4 +21,4 @@ def classifiers() -> None:
         print(f"{name:<{width}} {'*' if row.usual else ' '} {row.summary}")
     for row in PROJECTIONS.values():
         print(f"{row.name + '+':<{width}}   {row.summary}, for use before a classifier")
-    print(f"{'zeroshot':<{width}}   descriptions of the classes; only for clipfeat fit --prompts")
+    print(f"{'zeroshot':<{width}}   zero-shot classification; only for clipfeat fit --prompts")

@@ -124,7 +124,7 @@ def _print_report(
         print_line(skipped_text(report.skipped))
     if report.faceless:
         images = counted(report.faceless, "encoded image")
-        print_line(f"{images} had no face and the whole image was encoded (column face: none)")
+        print_line(f"{images} had no face, so the whole image was encoded (column face: none)")
     if report.chosen:
         print_line(f"precision: {report.chosen}")
     if show_profile:
@@ -135,7 +135,7 @@ def _print_report(
     if report.absent:
         rows = counted(report.absent, "row")
         print_line(
-            f"{rows} of images that are no longer in the source. Use --prune to delete them."
+            f"kept {rows} of images that are no longer in the source. Use --prune to delete them."
         )
     if report.failures:
         print_line("failed images, recorded in the file:")

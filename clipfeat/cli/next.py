@@ -51,13 +51,13 @@ def next_images(
         report(Phase("choosing"))
         queue = label_queue(data, n, seed=seed)
     how = (
-        f"by their uncertainty and their clusters ({counted(queue.n_labelled, 'labelled image')})"
+        f"by uncertainty and cluster ({counted(queue.n_labelled, 'labelled image')})"
         if queue.n_labelled
         else "far from each other (fewer than two classes have labels)"
     )
     if queue.n_unlabelled:
         n_unlabelled = counted(queue.n_unlabelled, "unlabelled image")
-        print_error_line(f"{len(queue)} of {n_unlabelled}, {how}")
+        print_error_line(f"selected {len(queue)} of {n_unlabelled}, {how}")
     else:
         print_error_line("all images have a label")
     if output is None:

@@ -31,7 +31,8 @@ def test_from_no_label_to_a_model(unlabelled: list[str]) -> None:
     """The queue works without labels, then reads labels.csv, which also suffices for a fit."""
     result = succeed("next", "out.h5", "-n", 4, "--no-progress")
     assert result.stderr == (
-        "4 of 24 unlabelled images, far from each other (fewer than two classes have labels)\n"
+        "selected 4 of 24 unlabelled images, far from each other "
+        "(fewer than two classes have labels)\n"
     )
     first = result.stdout.splitlines()
     Path("labels.csv").write_text("path,label\nother.png,cat\n")
@@ -47,8 +48,9 @@ def test_from_no_label_to_a_model(unlabelled: list[str]) -> None:
     label("labels.csv", "ann", unlabelled[2:8] + unlabelled[14:20])
     result = succeed("next", "out.h5", "-n", 5, "-o", "todo/next.csv", "--no-progress")
     assert "labels: 12 images, by ann\n" in result.stderr
-    assert "5 of 12 unlabelled images, by their uncertainty and their clusters (12 labelled " in (
-        result.stderr
+    assert (
+        "selected 5 of 12 unlabelled images, by uncertainty and cluster (12 labelled images)"
+        in result.stderr
     )
     table = pd.read_csv("todo/next.csv")
     assert table.columns.tolist() == ["path", "predicted", "margin"]

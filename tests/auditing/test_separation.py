@@ -57,6 +57,6 @@ def test_the_bound_rises_with_the_sample_size(auc: float, n: int, m: int) -> Non
 
 
 def test_too_few_images_are_refused() -> None:
-    """Four images per class are not enough."""
+    """Four images per class are too few, and the error states this."""
     with pytest.raises(LabelError, match="known for too few groups of images"):
         separation(np.arange(8.0), np.repeat([0, 1], 4), np.arange(8))

@@ -230,7 +230,7 @@ def test_it_fits_a_phone(page: "Page") -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_colours_follow_the_colour_scheme(page: "Page", scheme: str) -> None:
-    """Text contrasts with the background."""
+    """In light and dark mode, text contrasts with the background."""
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     paper, ink = (
         np.mean([int(part) for part in re.findall(r"\d+", page.evaluate(value))[:3]])

@@ -71,7 +71,7 @@ def test_the_file_of_decisions(image_folder: Path, started: list[Any]) -> None:
 
 
 def test_a_server_for_the_network_has_a_token(image_folder: Path, started: list[Any]) -> None:
-    """The printed address holds the token."""
+    """A server that other machines can reach prints an address with a token."""
     embed()
     result = succeed("app", "--host", "0.0.0.0", "--port", 0)
     assert "/?token=" in result.stdout

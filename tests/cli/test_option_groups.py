@@ -32,7 +32,7 @@ from clipfeat.zoo.fit_options import FitOptions
 def test_every_field_has_a_command_line_option(
     kind: type, types: dict[str, Any], of_the_command: set[str]
 ) -> None:
-    """A new field of an options class needs a command-line option."""
+    """Each field of an options class has a command-line option."""
     assert set(types) == {field.name for field in fields(kind)} | set(of_the_command)
 
 

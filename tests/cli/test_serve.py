@@ -55,7 +55,7 @@ def test_a_server_prints_its_address_and_ends_cleanly(image_folder: Path) -> Non
 
 
 def test_invalid_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Errors are one line, before the encoder is loaded."""
+    """Invalid options are one-line errors before the encoder is loaded."""
     fit(make_features(), cv=0, progress=False).save("model.clipfeat")
     write_parts(Path("other.h5"), make_features(name="other"))
     words = ("serve", "model.clipfeat", "--device", "cpu")

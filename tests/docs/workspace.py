@@ -94,7 +94,7 @@ def write_table(path: Path, rows: list[dict[str, str]]) -> None:
 
 
 def make_features() -> None:
-    """Write the feature files and the model file into the working folder."""
+    """Write the feature files and the model file into the current directory."""
     run_clipfeat(["embed", "images.csv", "out.h5"])
     run_clipfeat(["embed", "test/", "test.h5"])
     run_clipfeat(["embed", "images.csv", "clip.h5", "--encoder", "spectrum"])

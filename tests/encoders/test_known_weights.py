@@ -22,7 +22,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    """Random weights of a small network, in a safetensors file."""
+    """Write random weights of a small network to a safetensors file."""
     import timm
     from safetensors.torch import save_file
 

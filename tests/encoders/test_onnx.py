@@ -538,7 +538,7 @@ def test_sizes_that_depend_on_the_shape_of_the_images_are_usual(tmp_path: Path) 
 
 
 def test_limits_grow_with_the_size_of_the_model() -> None:
-    """A small model has at most 1 GiB. The limits of a large model have a maximum."""
+    """A small model may use at most 1 GiB. The limits of large models have a maximum."""
     limits = Limits(SECONDS, MEMORY, 0)
     assert limits.memory_of(10**7) < 2**30
     assert limits.seconds_of(10**7) < 6

@@ -55,7 +55,7 @@ def stack_views(features: FeatureSet, views: Sequence[str]) -> FeatureSet:
     ids=str,
 )  # fmt: skip
 def test_no_trial_splits_a_group_or_tests_a_row_twice(protocol: Protocol) -> None:
-    """In every protocol, training and test rows have no group in common."""
+    """In a trial, training and test share no group, and no row is tested twice."""
     data = generators()
     assert data.groups is not None
     for trial in protocol.plan(data).trials:

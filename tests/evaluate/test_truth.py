@@ -52,10 +52,10 @@ def test_inverted_test_labels_change_no_prediction(settings: dict[str, object]) 
 
 @pytest.mark.parametrize("protocol", [LeaveOneOut("generator"), Matrix("generator", 3)], ids=str)
 def test_a_held_out_generator_does_not_affect_choices(protocol: Protocol) -> None:
-    """Changed features of one generator change nothing in trials that do not train on it.
+    """Changing the features of a generator changes nothing in trials that do not train on it.
 
-    Votes and thresholds learn from probabilities of the training rows. If these came from models
-    of other folds, the held-out generator would be among the training rows of those models.
+    Votes and thresholds learn from probabilities of the training rows. If these came from models of
+    other folds, the held-out generator would be among the training rows of those models.
     """
     data = generators(90)
     spoilt = data.column("generator") == "b"

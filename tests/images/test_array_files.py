@@ -88,7 +88,7 @@ def test_parts_labels_groups_and_columns(tmp_path: Path) -> None:
 
 
 def test_labels_beside_an_npy_file(tmp_path: Path) -> None:
-    """The labels of ``x_train.npy`` are in ``y_train.npy``."""
+    """The labels of ``x_train.npy`` are read from ``y_train.npy``."""
     np.save(tmp_path / "x_train.npy", RGB)
     np.save(tmp_path / "y_train.npy", np.array(["cat", "dog", "cat"]))
     np.save(tmp_path / "y_test.npy", np.array(["dog"]))

@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from clipfeat.errors import ClipfeatError, DataError, ImageError, StorageError, UsageError
 from clipfeat.system.escaping import terminal_text
 from clipfeat.web.access import Access, AccessMiddleware
-from clipfeat.web.body_limits import BodyLimitMiddleware, BodyLimits
+from clipfeat.web.body_limits import BodyLimitMiddleware, BodyLimits, DrainMiddleware
 from clipfeat.web.security_headers import SecurityHeaders
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -67,6 +67,7 @@ def create_application(
         lifespan=lifespan,
         middleware=[
             Middleware(SecurityHeaders),
+            Middleware(DrainMiddleware, limits=limits),
             Middleware(AccessMiddleware, access=access),
             Middleware(BodyLimitMiddleware, limits=limits),
         ],

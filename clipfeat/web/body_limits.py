@@ -1,12 +1,18 @@
-"""Limits of the size of a request's body and of the time in which it must arrive."""
+"""Limits of a request's body, and answers that arrive although the body exceeds them."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+DRAIN_BYTES = 2**30
+"""Maximum number of bytes that are read after the answer to an early refusal."""
+DRAIN_SECONDS = 5.0
+"""Time to read them, in addition to the time limit of the body."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +83,64 @@ class BodyLimitMiddleware:
         await self.app(scope, receive_limited, send)
 
     def _too_large(self) -> HTTPException:
-        # The rest of the body is not read, so the connection cannot be used again.
+        # The rest of the body may not be read, so the connection cannot be used again.
         return HTTPException(
             413, f"the request has more than {self.limits.size} bytes. Send fewer or smaller files",
             {"Connection": "close"},
         )  # fmt: skip
+
+
+class DrainMiddleware:
+    """Middleware that reads the rest of a request's body after an early answer.
+
+    Most HTTP clients send the whole body before they read the answer. If the connection were closed
+    earlier, they would report a broken connection in place of the answer, such as status 413 or
+    429. The answer is sent first, and at most `DRAIN_BYTES` are read and discarded.
+
+    Parameters
+    ----------
+    app : ASGI application
+        The next application.
+    limits : BodyLimits
+        The limits of the body's time.
+    """
+
+    def __init__(self, app: ASGIApp, limits: BodyLimits) -> None:
+        self.app = app
+        self.limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and read its body to the end before its answer ends."""
+        if scope["type"] != "http" or not _has_body(headers := Headers(scope=scope)):
+            await self.app(scope, receive, send)
+            return
+        deadline = asyncio.get_running_loop().time() + self.limits.seconds + DRAIN_SECONDS
+        is_complete = False
+        # A client that waits for "100 Continue" sends no body after a refusal.
+        is_sending = headers.get("expect", "").lower() != "100-continue"
+
+        async def receive_noting() -> Message:
+            nonlocal is_complete, is_sending
+            is_sending = True
+            message = await receive()
+            is_complete = not message.get("more_body", False)
+            return message
+
+        async def send_and_drain(message: Message) -> None:
+            is_last = message["type"] == "http.response.body" and not message.get("more_body")
+            if not is_last or is_complete or not is_sending:
+                await send(message)
+                return
+            await send({**message, "more_body": True})
+            n_drained = 0
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline):
+                    while not is_complete and n_drained < DRAIN_BYTES:
+                        n_drained += len((await receive_noting()).get("body", b""))
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        await self.app(scope, receive_noting, send_and_drain)
+
+
+def _has_body(headers: Headers) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"

@@ -19,6 +19,7 @@ from clipfeat.web.running import address_of, bind, is_loopback, token_for
 
 SERVER = """
 import asyncio, sys
+from fastapi import HTTPException, Request
 from clipfeat.cli.exits import report_stopping
 from clipfeat.system.interrupts import handle_stop_signals
 from clipfeat.web.access import Access
@@ -35,6 +36,14 @@ async def slow(seconds: float) -> str:
     print("asked", flush=True)
     await asyncio.sleep(seconds)
     return "answered"
+
+@application.post("/busy")
+async def busy() -> None:
+    raise HTTPException(429, "busy", {"Retry-After": "1", "Connection": "close"})
+
+@application.post("/count")
+async def count(request: Request) -> int:
+    return len(await request.body())
 
 handle_stop_signals(report_stopping)
 listener = bind("localhost", 0)
@@ -124,6 +133,40 @@ def test_a_connection_without_a_request_is_closed() -> None:
                 assert client.recv(1) == b""
         connection.request("GET", "/slow?seconds=1.5")  # longer than the limit
         assert connection.getresponse().read() == b'"answered"'
+
+
+@pytest.mark.parametrize(("path", "status"), [("/busy", 429), ("/count", 413), ("/none", 404)])
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_client_reads_the_answer_to_a_refused_body(
+    path: str, status: int, *, is_chunked: bool
+) -> None:
+    """Clients send the whole body first. It is read and discarded after the answer."""
+    requests = pytest.importorskip("requests")
+    size = 30 * 2**20
+    with serving() as (_, connection):
+        url = f"http://localhost:{connection.port}{path}"
+        body = (bytes(2**20) for _ in range(size // 2**20)) if is_chunked else bytes(size)
+        answer = requests.post(url, data=body, timeout=60)
+        assert answer.status_code == (status if is_chunked else 413)
+        assert answer.json()["detail"]
+        connection.request("POST", "/count", body=bytes(100))
+        assert connection.getresponse().read() == b"100"
+
+
+def test_a_client_that_waits_before_its_body_sends_none() -> None:
+    """The refusal of `Expect: 100-continue` ends the response at once."""
+    with serving() as (_, connection):
+        with socket.create_connection((connection.host, connection.port), timeout=30) as client:
+            head = ("POST /count HTTP/1.1", "Host: localhost", "Content-Length: 99999999",
+                    "Expect: 100-continue", "", "")  # fmt: skip
+            client.sendall("\r\n".join(head).encode())
+            begun = time.monotonic()
+            answer = b""
+            while piece := client.recv(4096):
+                answer += piece
+        assert answer.startswith(b"HTTP/1.1 413")
+        assert b"100 Continue" not in answer
+        assert time.monotonic() - begun < 4
 
 
 def test_addresses() -> None:

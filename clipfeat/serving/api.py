@@ -127,15 +127,16 @@ async def _predict(request: Request, serving: Serving) -> tuple[Sequence[Upload]
     serving.batcher.check_space()  # before the body is read
     with serving.holding() as hold:
         uploads = await read_uploads(request, serving.limits, hold)
-        if any(upload.is_url for upload in uploads):
-            if not serving.allow_remote:
-                raise HTTPException(
-                    403, "this server does not download images. Send the files, or start the "
-                    "server with --allow-remote"
-                )  # fmt: skip
-            serving.batcher.check_space(len(uploads))
-            uploads = await serving.downloaded(uploads, hold)
-        return uploads, await serving.answers(uploads)
+        has_urls = any(upload.is_url for upload in uploads)
+        if has_urls and not serving.allow_remote:
+            raise HTTPException(
+                403, "this server does not download images. Send the files, or start the "
+                "server with --allow-remote"
+            )  # fmt: skip
+        with serving.batcher.reserved(len(uploads)) as places:  # before anything is downloaded
+            if has_urls:
+                uploads = await serving.downloaded(uploads, hold)
+            return uploads, await serving.answers(uploads, places)
 
 
 def _prefers_csv(request: Request) -> bool:

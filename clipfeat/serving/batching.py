@@ -12,8 +12,9 @@ images are refused.
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from threading import Condition, Thread
@@ -72,6 +73,19 @@ class Answer:
     error: str = ""
     is_training: bool = False
     is_unsure: bool | None = None
+
+
+@dataclass(eq=False)
+class Places:
+    """Reserved places in the queue of a `Batcher`, until they are used or given back.
+
+    Parameters
+    ----------
+    n_free : int
+        Number of places that are reserved and not used yet.
+    """
+
+    n_free: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,13 +169,37 @@ class Batcher:
         """Create the error for a full queue, with an estimate of the time to wait."""
         return QueueFullError(min(60, max(1, round(self._n_queued * self._seconds_per_image))))
 
-    def submit(self, images: Sequence[bytes]) -> list[Future[Answer]]:
+    @contextmanager
+    def reserved(self, n_images: int) -> Iterator[Places]:
+        """Reserve places in the queue, for example while images are downloaded.
+
+        Places that are not used are free again at the end.
+
+        Raises
+        ------
+        QueueFullError
+            If the queue has no space.
+        """
+        with self._changed:
+            self.check_space(n_images)
+            self._n_queued += n_images
+        places = Places(n_images)
+        try:
+            yield places
+        finally:
+            with self._changed:
+                self._n_queued -= places.n_free
+                places.n_free = 0
+
+    def submit(self, images: Sequence[bytes], places: Places | None = None) -> list[Future[Answer]]:
         """Add images to the queue.
 
         Parameters
         ----------
         images : sequence of bytes
             Image files.
+        places : Places, optional
+            Places that were reserved for them with `reserved`.
 
         Returns
         -------
@@ -176,8 +214,11 @@ class Batcher:
         """
         jobs = [_Job(f"{next(self._numbers):012d}", data) for data in images]
         with self._changed:
-            self.check_space(len(jobs))
-            self._n_queued += len(jobs)
+            n_reserved = 0 if places is None else min(len(jobs), places.n_free)
+            self.check_space(len(jobs) - n_reserved)
+            self._n_queued += len(jobs) - n_reserved
+            if places is not None:
+                places.n_free -= n_reserved
             self._n_decoding += len(jobs)
         for job in jobs:
             job.future.add_done_callback(self._leave)

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from clipfeat.serving.batching import Answer, Batcher
 
@@ -38,8 +40,15 @@ class Metrics:
             registry=self._registry,
         )  # fmt: skip
         queued.set_function(lambda: batcher.n_queued)
-        batches = Gauge("clipfeat_batches", "Encoded batches so far.", registry=self._registry)
-        batches.set_function(lambda: batcher.n_batches)
+        self._registry.register(_Batches(batcher))
+        self._page_requests = Counter(
+            "clipfeat_page_requests", "Requests of the page with an image, by status.", ["status"],
+            registry=self._registry,
+        )  # fmt: skip
+        self._page_parts = Counter(
+            "clipfeat_page_parts", "Parts of the page, by name and outcome.", ["part", "outcome"],
+            registry=self._registry,
+        )  # fmt: skip
 
     def count(self, status: int, seconds: float, answers: Iterable[Answer] = ()) -> None:
         """Count a request and its images."""
@@ -48,6 +57,26 @@ class Metrics:
         for answer in answers:
             self._images.labels("predicted" if answer.predicted else "failed").inc()
 
+    def count_page(self, status: int) -> None:
+        """Count a request of the page."""
+        self._page_requests.labels(str(status)).inc()
+
+    def count_part(self, name: str, outcome: str) -> None:
+        """Count a part of the page, which was made, failed or late."""
+        self._page_parts.labels(name, outcome).inc()
+
     def text(self) -> str:
         """Return all metrics as text."""
         return generate_latest(self._registry).decode()
+
+
+class _Batches(Collector):
+    """Counter of encoded batches, which the queue counts itself."""
+
+    def __init__(self, batcher: Batcher) -> None:
+        self._batcher = batcher
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        """Return the present number of batches."""
+        n_batches = self._batcher.n_batches
+        yield CounterMetricFamily("clipfeat_batches", "Encoded batches.", value=n_batches)

@@ -12,7 +12,7 @@ from fastapi import HTTPException, Request
 
 from clipfeat.errors import ReadError
 from clipfeat.model import Model
-from clipfeat.serving.batching import Answer, Batcher
+from clipfeat.serving.batching import Answer, Batcher, Places
 from clipfeat.serving.encoding import ModelEncoders
 from clipfeat.serving.keeping import keep
 from clipfeat.serving.limits import ServingLimits
@@ -101,18 +101,11 @@ class Serving:
         finally:
             self._n_held -= n_held
 
-    async def answers(self, uploads: Sequence[Upload]) -> list[Answer]:
-        """Predict the images of a request. See `Batcher.submit`.
-
-        Raises
-        ------
-        QueueFullError
-            If the queue has no space.
-        """
-        self.batcher.check_space(len(uploads))
+    async def answers(self, uploads: Sequence[Upload], places: Places) -> list[Answer]:
+        """Predict the images of a request in places of the queue. See `Batcher.reserved`."""
         await self.keep(uploads)
         readable = [upload for upload in uploads if not upload.error]
-        futures = self.batcher.submit([upload.data for upload in readable])
+        futures = self.batcher.submit([upload.data for upload in readable], places)
         done = iter([asyncio.wrap_future(future) for future in futures])
         waiting = [Answer(error=one.error) if one.error else next(done) for one in uploads]
         pending = [one for one in waiting if isinstance(one, asyncio.Future)]

@@ -24,7 +24,7 @@ from clipfeat.errors import ReadError, StorageError
 from clipfeat.model import Model
 from clipfeat.model.adaptation import Adaptation
 from clipfeat.prediction.predicting import predict
-from clipfeat.serving import batching, server
+from clipfeat.serving import api, batching, server
 from clipfeat.serving.answers import as_csv
 from clipfeat.serving.app import create_app
 from clipfeat.serving.batching import QueueFullError
@@ -163,11 +163,11 @@ def test_a_full_queue_asks_to_wait(
         thread.join(0.01)
     refused = send(client, [first])
 
-    def body() -> Iterator[bytes]:
-        raise AssertionError("the body is read although the queue is full")
-        yield b""
+    def read(*args: Any) -> None:
+        raise AssertionError("the body is kept although the queue is full")
 
-    early = client.post("/predict", content=body(), headers={"content-type": "application/json"})
+    monkeypatch.setattr(api, "read_uploads", read)
+    early = client.post("/predict", content=b"{}", headers={"content-type": "application/json"})
     release.set()
     thread.join()
     assert refused.status_code == 429 and 1 <= int(refused.headers["retry-after"]) <= 60
@@ -178,6 +178,46 @@ def test_a_full_queue_asks_to_wait(
     metrics = client.get("/metrics").text
     assert 'clipfeat_requests_total{status="429"} 2.0' in metrics
     assert 'clipfeat_images_total{outcome="predicted"} 2.0' in metrics
+    assert "# TYPE clipfeat_batches_total counter" in metrics
+    assert re.search(r"^clipfeat_batches_total [1-9]", metrics, re.MULTILINE)
+
+
+def test_places_are_reserved_before_downloads(
+    start: Opener, image_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second request is refused without a download, and a failed one frees its places."""
+    (_, good), *_ = files_of(image_files)
+    release = threading.Event()
+    downloaded: list[str] = []
+
+    def download(url: str, max_bytes: int, seconds: float) -> bytes:
+        downloaded.append(url)
+        assert release.wait(60)
+        return good
+
+    monkeypatch.setattr(server, "download", download)
+    client = start(allow_remote=True, limits={"max_files": 2, "queue": 3})
+    first = {"urls": ["http://example.org/1.png", "http://example.org/2.png"]}
+    answers: list[Any] = []
+    thread = threading.Thread(target=lambda: answers.append(client.post("/predict", json=first)))
+    thread.start()
+    while len(downloaded) < 2:
+        thread.join(0.01)
+    assert client.get("/health").json()["queued"] == 2
+    other = {"urls": ["http://example.org/3.png", "http://example.org/4.png"]}
+    assert client.post("/predict", json=other).status_code == 429
+    release.set()
+    thread.join()
+    assert [one["error"] for one in answers[0].json()["results"]] == [None, None]
+    assert sorted(downloaded) == first["urls"]
+    monkeypatch.setattr(server.Serving, "downloaded", read_too_much)
+    assert client.post("/predict", json=other).status_code == 413
+    assert client.get("/health").json()["queued"] == 0
+
+
+async def read_too_much(*args: Any) -> None:
+    """Refuse the downloads of a request."""
+    raise HTTPException(413, "too much")
 
 
 def test_a_late_prediction_is_an_error(

@@ -1,17 +1,17 @@
 """The parts of the page as HTML, each rendered from the bytes of an image.
 
-The browser requests the verdict first, and then the other parts, one after the other.
+The verdict comes first, and then the other parts, one after the other.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from math import inf
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
-from clipfeat.embedding.views import View
 from clipfeat.errors import ClipfeatError
 from clipfeat.features import FeatureSet
 from clipfeat.images.formats import image_suffixes
@@ -34,7 +34,37 @@ SLOW_SECONDS = 30.0
 NO_INFLUENCE = 0.005
 """Smallest change of a probability that an occlusion map describes."""
 
+VERDICT, FILE, CHANGES, NEIGHBOURS, OCCLUSION = (
+    "verdict", "facts", "changes", "neighbours", "occlusion",
+)  # fmt: skip
+"""Names of the parts, in the order in which they are sent."""
+
 Html = str
+
+
+@dataclass(eq=False)
+class PageImage:
+    """An image of the page, with what several parts use.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file.
+    data : bytes
+        The file.
+    features : FeatureSet, optional
+        Features of the image, from the first part that needs them.
+    has_verdict : bool
+        Whether there is a verdict on the image.
+    """
+
+    name: str
+    data: bytes
+    features: FeatureSet | None = None
+    has_verdict: bool = False
+
+
+Maker = Callable[[PageImage], Html]
 
 
 class PageParts:
@@ -63,6 +93,10 @@ class PageParts:
         self._facts, self._manifests = IsolatedDecoder(FACTS), IsolatedDecoder(MANIFESTS)
         self._processes = ExitStack()
         self._templates = page_templates("clipfeat.serving")
+        self.makers: Mapping[str, Maker] = {
+            VERDICT: self.verdict, CHANGES: self.changes, FILE: self.facts,
+            OCCLUSION: self.occlusion, NEIGHBOURS: self.neighbours,
+        }  # fmt: skip
         # The time of the fastest verdict so far. The first verdicts take longer than later ones.
         self._seconds = inf
 
@@ -98,15 +132,38 @@ class PageParts:
             keeps_images=keeps_images,
         )
 
-    def verdict(self, name: str, data: bytes) -> Html:
+    def further_parts(self) -> list[str]:
+        """Return the names of the parts that follow a verdict, quick ones first."""
+        is_scaled = any(spec.is_scaled for spec in self.model.specs)
+        parts = [FILE]
+        if not is_scaled:
+            parts.append(CHANGES)
+        if self._training is not None:
+            parts.append(NEIGHBOURS)
+        if self._has_map and not self._is_slow:
+            parts.append(OCCLUSION)
+        return parts
+
+    @property
+    def _has_map(self) -> bool:
+        return not any(spec.faces or spec.is_scaled for spec in self.model.specs)
+
+    @property
+    def _is_slow(self) -> bool:
+        return self._seconds * CELLS > SLOW_SECONDS
+
+    def verdict(self, image: PageImage) -> Html:
         """Render the verdict, the probabilities of the members and a picture of the image."""
+        name = image.name
         try:
             start = perf_counter()
-            verdict = verdict_on(self.model, self._features(data))
+            verdict = verdict_on(self.model, self._features(image))
             self._seconds = min(self._seconds, perf_counter() - start)
-            picture = preview(data, self._decoder)
+            picture = preview(image.data, self._decoder)
         except ClipfeatError as error:
             return self.problem(name, str(error))
+        image.has_verdict = True
+        further = self.further_parts()
         shown = sorted(verdict.probabilities.items(), key=lambda item: -item[1])[:MAX_CLASSES]
         return self._render(
             "verdict.html.j2",
@@ -119,24 +176,25 @@ class PageParts:
             rule=_rule(self.model),
             picture=data_address(picture),
             size=picture.size,
-            has_map=not any(spec.faces or spec.is_scaled for spec in self.model.specs),
-            is_slow=self._seconds * CELLS > SLOW_SECONDS,
-            has_changes=not any(spec.is_scaled for spec in self.model.specs),
-            has_neighbours=self._training is not None,
+            has_map=self._has_map,
+            is_slow=OCCLUSION not in further,
+            has_changes=CHANGES in further,
+            has_neighbours=NEIGHBOURS in further,
         )
 
-    def changes(self, name: str, data: bytes) -> Html:
+    def changes(self, image: PageImage) -> Html:
         """Render how degradations of the image change the verdict."""
-        changes = changes_of(self.model, self._features(data, CHANGED_VIEWS))
-        return self._render("changes.html.j2", changes=changes)
+        features = self._encoders.features("image", image.data, CHANGED_VIEWS)
+        return self._render("changes.html.j2", changes=changes_of(self.model, features))
 
-    def occlusion(self, name: str, data: bytes) -> Html:
+    def occlusion(self, image: PageImage) -> Html:
         """Render the occlusion map."""
-        with self._decoder.decoded(data) as decoded:
+        with self._decoder.decoded(image.data) as decoded:
             height, width = decoded.size
-        features = self._features(data, occlusion_views(width, height))
+        views = occlusion_views(width, height)
+        features = self._encoders.features("image", image.data, views)
         occlusion = occlusion_map(self.model, features, width, height)
-        picture = map_picture(preview(data, self._decoder), occlusion)
+        picture = map_picture(preview(image.data, self._decoder), occlusion)
         return self._render(
             "occlusion.html.j2",
             picture=data_address(picture),
@@ -146,11 +204,11 @@ class PageParts:
             has_influence=occlusion.largest >= NO_INFLUENCE,
         )
 
-    def neighbours(self, name: str, data: bytes) -> Html:
+    def neighbours(self, image: PageImage) -> Html:
         """Render the nearest training images."""
         if self._training is None:
             return ""
-        features = self._features(data)
+        features = self._features(image)
         verdict = verdict_on(self.model, features)
         near = self._training.neighbours(features)
         return self._render(
@@ -161,12 +219,12 @@ class PageParts:
             n_same=sum(one.label == verdict.predicted for one in near),
         )
 
-    def facts(self, name: str, data: bytes) -> Html:
+    def facts(self, image: PageImage) -> Html:
         """Render the facts about the file, including its C2PA manifest."""
-        facts = file_facts(data, self._facts)
+        facts = file_facts(image.data, self._facts)
         manifest, problem = None, ""
         try:
-            manifest = file_manifest(data, self._manifests)
+            manifest = file_manifest(image.data, self._manifests)
         except ClipfeatError as error:
             problem = str(error)
         return self._render(
@@ -182,8 +240,10 @@ class PageParts:
         row = json.dumps({"path": name, "error": message})
         return self._render("problem.html.j2", name=name, message=message, row=row)
 
-    def _features(self, data: bytes, views: Mapping[str, View] | None = None) -> FeatureSet:
-        return self._encoders.features("image", data, views)
+    def _features(self, image: PageImage) -> FeatureSet:
+        if image.features is None:
+            image.features = self._encoders.features("image", image.data)
+        return image.features
 
     def _render(self, template: str, **values: Any) -> Html:
         return self._templates.get_template(template).render(**values)

@@ -28,7 +28,7 @@ def page_templates(package: str, folder: str = "templates") -> "Environment":
 def render_page(
     templates: "Environment", template: str, /, *, status: int = 200, **values: object
 ) -> HTMLResponse:
-    """Render a template of a page, or of a part of a page for htmx, as a response.
+    """Render a template of a page, or of a part of a page, as a response.
 
     Parameters
     ----------

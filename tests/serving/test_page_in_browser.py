@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -201,12 +202,11 @@ def test_another_image_is_shown_while_parts_load(
 ) -> None:
     """The parts of an image are loaded, even while another image is shown."""
     page = open_page(browser, address, [])
-    page.route("**/page/changes", lambda route: None)
+    page.route("**/page/parts?parts=all", lambda route: None)
     page.set_input_files("#files", image_files / "real" / "real-4.png")
-    page.locator("#result .findings").wait_for(timeout=TIMEOUT)
     page.set_input_files("#files", image_files / "fake" / "fake-4.png")
+    page.unroute("**/page/parts?parts=all")  # this continues the requests
     page.locator("#result h2:text-is('fake-4.png')").wait_for(timeout=TIMEOUT)
-    page.unroute("**/page/changes")  # this continues the requests
     wait_for_parts(page)
     page.locator("#rows button").nth(0).click()
     wait_for_parts(page)
@@ -214,21 +214,47 @@ def test_another_image_is_shown_while_parts_load(
     page.close()
 
 
-def test_a_part_that_fails(browser: "Browser", address: str, image_files: Path) -> None:
-    """A refusal by a busy server is retried. Any other refusal is shown in place of the part."""
+def test_an_image_is_uploaded_once(browser: "Browser", address: str, image_files: Path) -> None:
+    """All parts of the image that is shown come with one request, and so do those of another."""
     page = open_page(browser, address, [])
-    refusals = iter([429])
+    uploads: list[str] = []
+    page.on("request", lambda one: uploads.append(one.url) if one.method == "POST" else None)
+    page.set_input_files("#files", image_files / "real" / "real-5.png")
+    wait_for_parts(page)
+    assert [url.partition("?")[2] for url in uploads] == ["parts=all"]
+    uploads.clear()
+    page.set_input_files(
+        "#files", [image_files / "fake" / "fake-5.png", image_files / "real" / "real-5.png"]
+    )
+    wait_for_parts(page)
+    page.locator("#rows button").nth(2).click()
+    wait_for_parts(page)
+    queries = [url.partition("?")[2] for url in uploads]
+    assert queries == ["parts=all", "parts=verdict", "parts=changes,facts,occlusion,neighbours"]
+    page.close()
 
-    def refuse_once(route: Any) -> None:
-        if status := next(refusals, 0):
-            route.fulfill(status=status, headers={"Retry-After": "1"}, body="{}")
-        else:
-            route.continue_()
 
-    page.route("**/page/changes", refuse_once)
-    page.route("**/page/facts", lambda route: route.fulfill(status=400, body='{"detail": "<i>"}'))
+CARD = """<article class="card" data-row='{"error": "", "predicted": "real", "p_real": 1}'>
+<h2 class="file-name"></h2>
+<div class="facts lazy" data-part="facts"><p class="waiting"></p></div>
+<div class="map lazy" data-part="occlusion"><p class="waiting"></p></div>
+</article>"""
+
+
+def test_a_part_that_fails(browser: "Browser", address: str, image_files: Path) -> None:
+    """A busy server is asked again. The error of a part, or a cut-off answer, is shown."""
+    page = open_page(browser, address, [])
+    statuses = iter([429, 200])
+    lines = [{"part": "verdict", "html": CARD}, {"part": "facts", "error": "<i>"}]
+    body = "".join(json.dumps(line) + "\n" for line in lines)
+
+    def answer(route: Any) -> None:
+        route.fulfill(status=next(statuses), headers={"Retry-After": "1"}, body=body)
+
+    page.route("**/page/parts?parts=all", answer)
     page.set_input_files("#files", image_files / "real" / "real-3.png")
-    page.locator(".changes dt").nth(3).wait_for(timeout=TIMEOUT)
     page.locator(".facts .notice.error").wait_for(timeout=TIMEOUT)
     assert page.inner_text(".facts .notice.error") == "<i>"
+    page.locator(".map .notice.error").wait_for(timeout=TIMEOUT)
+    assert "incomplete" in page.inner_text(".map .notice.error")
     page.close()

@@ -1,20 +1,18 @@
 /* The page of `clipfeat app`: it sends the query to the server and shows the answer. */
 
+import { $, element, Failed, post, reason, sleep } from "/static/web/page.js";
 import { Grid } from "./grid.js";
 import { FeatureMap } from "./map.js";
 
-const POLL = 500;
+const POLL = 0.5;
 const N_COLOURS = 9;
 
-const $ = (id) => document.getElementById(id);
 const form = $("view");
 const panel = $("panel");
 const state = { brush: null, found: [], similarities: new Map(), foundFor: "" };
 let request = 0;
 
 /* Requests */
-
-class Failed extends Error {}
 
 /** Ask the server. While the result is being computed, ask again and call `waiting`. */
 async function ask(path, options = {}, waiting = () => {}, isCurrent = () => true) {
@@ -25,23 +23,10 @@ async function ask(path, options = {}, waiting = () => {}, isCurrent = () => tru
       return answer;
     }
     waiting();
-    await new Promise((done) => { setTimeout(done, POLL); });
+    await sleep(POLL);
     if (!isCurrent()) return null;
   }
 }
-
-async function reason(answer) {
-  try {
-    const { detail } = await answer.json();
-    return typeof detail === "string" ? detail : "the server refused the request";
-  } catch {
-    return `the server answered with the status ${answer.status}`;
-  }
-}
-
-const post = (value) => ({
-  method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(value),
-});
 
 function report(error) {
   $("message").textContent = error instanceof Failed ? `${error.message}.` : "The server does not answer.";
@@ -108,13 +93,6 @@ async function describe(asked, isCurrent) {
 /** Whether a decision about a label may change which images a query shows. */
 function dependsOnLabels({ show, order, where }) {
   return !["all", "search"].includes(show) || order !== "listed" || "class" in where || "outcome" in where;
-}
-
-function element(name, text, className = "") {
-  const made = document.createElement(name);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
 }
 
 /* Grid, panel and map */

@@ -1,10 +1,11 @@
 /* The labelling page of `clipfeat app`: one image, its classes, and the queue. */
 
-const POLL = 700;
+import { $, element, Failed, post, reason, sleep } from "/static/web/page.js";
+
+const POLL = 0.7;
 const N_KEYS = 9;
 const N_PRELOADED = 3;
 
-const $ = (id) => document.getElementById(id);
 const version = $("labelling").dataset.version;
 let state = null;
 let place = 0;
@@ -12,19 +13,10 @@ let saved = Promise.resolve();
 let nWaiting = 0;
 let polling = false;
 
-class Failed extends Error {}
-
 async function ask(path, value) {
-  const options = value === undefined ? {} : {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(value),
-  };
-  const answer = await fetch(`/label/${path}`, options);
-  const result = await answer.json().catch(() => ({}));
-  if (!answer.ok) {
-    const { detail } = result;
-    throw new Failed(typeof detail === "string" ? detail : `the server answered with the status ${answer.status}`);
-  }
-  return result;
+  const answer = await fetch(`/label/${path}`, value === undefined ? {} : post(value));
+  if (!answer.ok) throw new Failed(await reason(answer));
+  return answer.json();
 }
 
 /** Send a change after the earlier ones. Show the state after the last one, and what was done. */
@@ -157,13 +149,6 @@ function showClasses() {
   if (focused !== undefined) buttons.find((one) => one.dataset.label === focused)?.focus();
 }
 
-function element(name, text, className = "") {
-  const made = document.createElement(name);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
-}
-
 const number = (n) => n.toLocaleString("en");
 
 /** Ask for the state. It is null if a change was made in the meantime. */
@@ -180,7 +165,7 @@ async function poll() {
   polling = true;
   try {
     while (state.is_fitting) {
-      await new Promise((done) => { setTimeout(done, POLL); });
+      await sleep(POLL);
       const next = await newState();
       if (!next) continue;
       if (!next.is_fitting && !next.error) $("status").textContent = "The queue is up to date.";

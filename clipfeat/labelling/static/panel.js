@@ -1,5 +1,7 @@
 /* Labels in the panel of one image: buttons, the keys 1 to 9, and u to undo. */
 
+import { post, reason } from "/static/web/page.js";
+
 const panel = document.getElementById("panel");
 const message = document.getElementById("message");
 let saved = Promise.resolve();
@@ -13,13 +15,12 @@ function change(path, value) {
 async function send(path, value) {
   let text = "The server does not answer. The last decision may not be saved.";
   try {
-    const answer = await fetch(`/label/${path}`, {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(value),
-    });
-    const result = await answer.json();
-    text = typeof result.detail === "string" ? `${result.detail}.` : "The server refused the request.";
-    if (!answer.ok) throw new Error(text);
-    const undone = result.undone ?? null;
+    const answer = await fetch(`/label/${path}`, post(value));
+    if (!answer.ok) {
+      text = `${await reason(answer)}.`;
+      throw new Error(text);
+    }
+    const undone = (await answer.json()).undone ?? null;
     document.dispatchEvent(new CustomEvent("browse:labelled", { detail: { row: value.row, undone } }));
   } catch {
     message.textContent = text;

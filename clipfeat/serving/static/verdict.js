@@ -1,25 +1,24 @@
-// The page of verdicts. The browser keeps the images and sends one again for each slow part.
-"use strict";
+/* The page of verdicts. An image is sent once if it is shown while it is classified. */
+
+import { $, element, Failed, reason, sleep } from "/static/web/page.js";
 
 const PARALLEL = 2;
 const RETRIES = 20;
 
-const entries = new Map(); // number of the image -> { file, row, card }
+const entries = new Map(); // number of the image -> { file, row, card, loading }
 const waiting = [];
 let running = 0;
 let shown = 0;
 
-const byId = (id) => document.getElementById(id);
-
 function addFiles(files) {
   const added = [...files];
   if (!added.length) return;
-  byId("session").hidden = false;
+  $("session").hidden = false;
   let first = 0;
   for (const file of added) {
     const number = entries.size + 1;
     first ||= number;
-    entries.set(number, { file, row: addRow(number, file.name), card: null });
+    entries.set(number, { file, row: addRow(number, file.name), card: null, loading: new Set() });
     waiting.push(number);
   }
   show(first);
@@ -36,7 +35,7 @@ function addRow(number, name) {
   button.textContent = printable(name);
   button.addEventListener("click", () => {
     show(number);
-    byId("result").scrollIntoView({ block: "start" });
+    $("result").scrollIntoView({ block: "start" });
   });
   head.append(button);
   const [preview, verdict, probability] = [1, 2, 3].map(() => document.createElement("td"));
@@ -44,7 +43,7 @@ function addRow(number, name) {
   verdict.textContent = "…";
   probability.className = "number";
   row.append(preview, head, verdict, probability);
-  byId("rows").append(row);
+  $("rows").append(row);
   return row;
 }
 
@@ -52,72 +51,109 @@ function next() {
   while (running < PARALLEL && waiting.length) {
     running += 1;
     const number = waiting.shift();
-    const entry = entries.get(number);
-    classify(number, entry).finally(() => {
+    classify(number, entries.get(number)).finally(() => {
       running -= 1;
       next();
     });
   }
 }
 
+/** Send an image for its verdict. If it is shown, all parts come with one upload. */
 async function classify(number, entry) {
-  let html;
-  try {
-    html = await send(entry.file);
-  } catch (error) {
-    html = null;
-    entry.failure = String(error.message || error);
-  }
-  if (entries.get(number) !== entry) return; // cleared meanwhile
-  entry.card = html === null ? problem(entry) : parse(html);
-  entry.card.dataset.number = number;
-  entry.card.querySelector(".file-name").textContent = printable(entry.file.name);
-  fillRow(entry);
-  if (shown === number) show(number);
+  const names = shown === number ? "all" : "verdict";
+  await new Promise((done) => {
+    receive(number, entry, names, done).catch((error) => {
+      if (entry.card) fillMissing(entry, error);
+      else addCard(number, entry, problem(entry, error));
+    }).finally(done);
+  });
 }
 
-async function send(file) {
-  const limit = Number(byId("files").dataset.limit);
-  if (file.size > limit) throw new Error(`the file has more than ${limit} bytes`);
+/** Load the parts that the card of an image still lacks. */
+async function complete(number, entry, parts) {
+  const asked = parts.filter((one) => !entry.loading.has(one.dataset.part));
+  if (!asked.length) return;
+  const names = asked.map((one) => one.dataset.part);
+  for (const name of names) entry.loading.add(name);
+  try {
+    await receive(number, entry, names.join(","));
+  } catch (error) {
+    fillMissing(entry, error, names);
+  }
+}
+
+/** Upload an image, and show each part as soon as it arrives. `onVerdict` follows the first one. */
+async function receive(number, entry, names, onVerdict = () => {}) {
+  if (names === "all") entry.loading = new Set(["facts", "changes", "neighbours", "occlusion"]);
+  const lines = linesOf(await send(entry.file, names));
+  for await (const { part, html, error } of lines) {
+    if (entries.get(number) !== entry) return; // cleared meanwhile
+    if (part === "verdict") {
+      addCard(number, entry, error === undefined ? parse(html) : problem(entry, new Failed(error)));
+      onVerdict();
+    } else if (error !== undefined) fail(placeOf(entry, part), error);
+    else placeOf(entry, part)?.replaceWith(parse(html));
+  }
+  if (names === "all") fillMissing(entry, new Failed("the answer of the server is incomplete"));
+}
+
+const placeOf = (entry, part) => entry.card?.querySelector(`[data-part="${part}"]`);
+
+/** Show an error in place of the parts that are awaited. */
+function fillMissing(entry, error, names = null) {
+  for (const place of entry.card?.querySelectorAll(".lazy[data-part]") ?? []) {
+    if (!names || names.includes(place.dataset.part)) fail(place, textOf(error));
+  }
+}
+
+const textOf = (error) => (error instanceof Failed ? error.message : "the server does not answer");
+
+async function send(file, names) {
+  const limit = Number($("files").dataset.limit);
+  if (file.size > limit) throw new Failed(`the file has more than ${limit} bytes`);
   const form = new FormData();
   form.set("files", file, file.name);
   for (let attempt = 0; ; attempt += 1) {
-    const answer = await fetch("/page/verdict", { method: "POST", body: form });
-    if (answer.status === 429 && attempt < RETRIES) {
-      const seconds = Number(answer.headers.get("Retry-After")) || 1;
-      await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
-      continue;
-    }
-    const text = await answer.text();
-    if ((answer.headers.get("Content-Type") || "").startsWith("text/html")) return text;
-    throw new Error(detail(text, answer.status));
+    const answer = await fetch(`/page/parts?parts=${names}`, { method: "POST", body: form });
+    if (answer.ok) return answer;
+    if (answer.status !== 429 || attempt >= RETRIES) throw new Failed(await reason(answer));
+    await sleep(Number(answer.headers.get("Retry-After")) || 1);
   }
 }
 
-function detail(text, status) {
-  try {
-    return String(JSON.parse(text).detail);
-  } catch {
-    return `the server answered with status ${status}`;
+/** Yield the values of an answer, which has one as JSON on each line. */
+async function* linesOf(answer) {
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) yield JSON.parse(line);
   }
+}
+
+function addCard(number, entry, card) {
+  if (entries.get(number) !== entry) return;
+  entry.card = card;
+  card.dataset.number = number;
+  card.querySelector(".file-name").textContent = printable(entry.file.name);
+  fillRow(entry);
+  if (shown === number) show(number);
 }
 
 function parse(html) {
   const template = document.createElement("template");
   template.innerHTML = html; // from this server, escaped there
-  return template.content.querySelector("article");
+  return template.content.firstElementChild;
 }
 
-function problem(entry) {
-  const card = byId("pending").content.querySelector("article").cloneNode(true);
-  const heading = document.createElement("h2");
-  heading.className = "file-name";
-  heading.textContent = printable(entry.file.name);
-  const notice = document.createElement("p");
-  notice.className = "notice error";
-  notice.textContent = entry.failure;
-  card.replaceChildren(heading, notice);
-  card.dataset.row = JSON.stringify({ path: entry.file.name, error: entry.failure });
+function problem(entry, error) {
+  const card = $("pending").content.querySelector("article").cloneNode(true);
+  const message = textOf(error);
+  card.replaceChildren(element("h2", "", "file-name"), element("p", message, "notice error"));
+  card.dataset.row = JSON.stringify({ path: entry.file.name, error: message });
   return card;
 }
 
@@ -142,59 +178,41 @@ function fillRow(entry) {
 
 function show(number) {
   shown = number;
-  const { card, row } = entries.get(number);
-  for (const other of byId("rows").children) other.removeAttribute("aria-current");
-  row.setAttribute("aria-current", "true");
-  const content = card || byId("pending").content.querySelector("article").cloneNode(true);
-  // htmx drops the waiting requests of a card that is not in the document.
-  byId("others").append(...byId("result").querySelectorAll("article[data-number]"));
-  byId("result").replaceChildren(content);
-  if (card && !card.dataset.processed) {
-    card.dataset.processed = "true";
-    htmx.process(card);
-  }
+  const entry = entries.get(number);
+  for (const other of $("rows").children) other.removeAttribute("aria-current");
+  entry.row.setAttribute("aria-current", "true");
+  const content = entry.card || $("pending").content.querySelector("article").cloneNode(true);
+  $("result").replaceChildren(content);
+  if (entry.card) complete(number, entry, [...entry.card.querySelectorAll(".lazy[data-part]")]);
 }
 
 function announce(text) {
-  byId("status").textContent = text;
+  $("status").textContent = text;
 }
 
-// A slow part of a card: htmx sends its request, and the image is added here.
-document.addEventListener("htmx:configRequest", (event) => {
-  const card = event.target.closest("article[data-number]");
-  if (!card) return;
-  const { file } = entries.get(Number(card.dataset.number)) || {};
-  if (!file) {
-    event.preventDefault();
-    return;
-  }
-  event.detail.formData.set("files", file, file.name);
-});
-
-// A part that is refused while the server is busy is requested again. Other failures are shown.
-document.addEventListener("htmx:responseError", (event) => {
-  const part = event.target;
-  const answer = event.detail.xhr;
-  if (answer.status === 429) {
-    const seconds = Number(answer.getResponseHeader("Retry-After")) || 1;
-    setTimeout(() => part.isConnected && htmx.trigger(part, "retry"), 1000 * seconds);
-    return;
-  }
-  fail(part, detail(answer.responseText, answer.status));
-});
-document.addEventListener("htmx:sendError", (event) => {
-  fail(event.target, "the server does not answer");
-});
-
-function fail(part, message) {
-  const place = part.closest(".lazy, .map");
+/** Show an error in place of a part. */
+function fail(place, message) {
   if (!place) return;
   const line = place.querySelector(".waiting, .error") || place.appendChild(document.createElement("p"));
   line.className = "notice error";
   line.textContent = message;
+  place.classList.remove("lazy");
 }
 
-byId("files").addEventListener("change", (event) => {
+// A part that takes long is computed on request.
+$("result").addEventListener("click", (event) => {
+  const button = event.target.closest(".map button");
+  if (!button) return;
+  const place = button.closest("[data-part]");
+  const number = Number(button.closest("[data-number]").dataset.number);
+  place.classList.add("lazy");
+  place.replaceChildren(element("p", "Finding the regions that matter…", "waiting"));
+  const entry = entries.get(number);
+  entry.loading.delete("occlusion");
+  complete(number, entry, [place]);
+});
+
+$("files").addEventListener("change", (event) => {
   addFiles(event.target.files);
   event.target.value = "";
 });
@@ -208,7 +226,7 @@ document.addEventListener("paste", (event) => {
 });
 
 // The whole page accepts images, so that a missed zone does not replace the page by the image.
-const zone = byId("drop");
+const zone = $("drop");
 for (const kind of ["dragenter", "dragover"]) {
   document.addEventListener(kind, (event) => {
     event.preventDefault();
@@ -224,19 +242,18 @@ document.addEventListener("drop", (event) => {
   addFiles(event.dataTransfer.files);
 });
 
-byId("clear").addEventListener("click", () => {
+$("clear").addEventListener("click", () => {
   entries.clear();
   waiting.length = 0;
   shown = 0;
-  byId("rows").replaceChildren();
-  byId("result").replaceChildren();
-  byId("others").replaceChildren();
-  byId("session").hidden = true;
-  byId("files").focus();
+  $("rows").replaceChildren();
+  $("result").replaceChildren();
+  $("session").hidden = true;
+  $("files").focus();
   announce("The session is empty.");
 });
 
-byId("download").addEventListener("click", () => {
+$("download").addEventListener("click", () => {
   const values = [...entries.values()]
     .filter((entry) => entry.card)
     .map((entry) => ({ ...JSON.parse(entry.card.dataset.row), path: entry.file.name }));

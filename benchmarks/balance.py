@@ -3,10 +3,10 @@
 ``python benchmarks/balance.py FEATURES.h5 --column generator --clf logreg,svm,knn,ridge``
 
 The script prints the mean scores of the classifiers for each method of ``--balance``, in
-leave-one-out, in the matrix and in cross-validation. ``--values`` keeps only the rows with these
-values of the column, and all rows of classes that do not vary with it. ``--per-class 100,10`` keeps
-100 images of the first class and 10 of the second for each value of the column. The feature file
-should hold training images only.
+the protocols `LeaveOneOut`, `Matrix` and `KFold`. ``--values`` keeps the rows with these values of
+the column. Rows without a value, such as photographs that belong to no generator, are also kept.
+``--per-class 100,10`` keeps 100 images of the first class and 10 of the second for each value of
+the column. The feature file should hold training images only.
 """
 
 import argparse

@@ -340,7 +340,7 @@ def check_same(expected: Sequence[EncoderSpec], got: Sequence[EncoderSpec]) -> N
     for a, b in zip(expected, got, strict=True):
         if a != b:
             raise FingerprintError(
-                "the encoder of these features differs from that of the model or the feature file "
-                f"(expected {'; '.join(a.differences(b))}). Use the same encoder and "
-                "the same weights."
+                "the features come from another encoder than those of the model or the feature "
+                f"file. Expected and found: {'; '.join(a.differences(b))}. Use the same encoder "
+                "and the same weights"
             )

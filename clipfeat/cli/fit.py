@@ -115,8 +115,8 @@ def _check_prompts(
         raise UsageError("--weights is for --clf zeroshot only. Leave it out")
     if prompts is not None and fit_options != FitOptions(positive=fit_options.positive):
         raise UsageError(
-            "zeroshot is not fitted, so options of classifiers and thresholds have no effect. "
-            "Leave out all of them except --positive"
+            "zeroshot is not fitted, so the only option of classifiers that it accepts is "
+            "--positive. Leave out the others"
         )
 
 

@@ -23,7 +23,7 @@ def import_features(
 
     The weights and the preprocessing of such features are unknown, so the features count as those
     of a separate encoder. `clipfeat fit` and `clipfeat benchmark` can join them image by image with
-    features that clipfeat computed from the same images. Joining requires --images.
+    features that clipfeat computed from the same images, if this command was given --images.
 
     Example: clipfeat import alexnet/ -o fc7.h5 --name fc7 --images images/
     """

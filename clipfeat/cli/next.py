@@ -83,5 +83,8 @@ def _labels_of(features: Path, data: "FeatureSet") -> list[Path]:
         is_about_images = any(map(DecidedImages(data).has, read_decisions(file)))
         return [file] if is_about_images else []
     except RefusedFileError:
-        print_error_line(f"{file} is not a file of decisions. Pass it with --labels to use it")
+        print_error_line(
+            f"{file} was not written by `clipfeat app`, so it is ignored. To use it as a table of "
+            "labels, pass it with --labels"
+        )
         return []

@@ -336,7 +336,7 @@ def _open(
 
 
 def _weights_name(encoder: str, options: EncoderOptions, spec: EncoderSpec) -> str:
-    """Return the name of the local file of weights, ``"hub"`` or ``"none"``, for display."""
+    """Describe the weights: the name of a local file, ``"hub"``, or ``"none"`` without weights."""
     file = local_file(encoder, options.weights)
     return Path(file).name if file else "hub" if spec.weights else "none"
 

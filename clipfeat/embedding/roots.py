@@ -136,7 +136,10 @@ def _same_folder(one: str, other: str) -> bool:
 
 
 def _was_moved(images: ImageSource, target: Path) -> bool:
-    """Return whether a source has images of a feature file at the same paths."""
+    """Return whether the folder of a feature file was moved to that of a source.
+
+    This is assumed if the source has an image with the path and the bytes of a row.
+    """
     with open_stored(target) as stored:
         keys = {row.path: row.key for row in current_rows(stored, [])}
     common = [record for record in images if record.path in keys]

@@ -101,7 +101,7 @@ def _check_safetensors(file: IO[bytes], size: int) -> None:
 
 
 def _range_of(name: str, about: Any) -> tuple[int, int]:
-    """Return the first byte of a tensor and the byte after it, and check them against its shape."""
+    """Return where the bytes of a tensor begin and end, after a check against its shape."""
     fields = about if isinstance(about, dict) else {}
     shape: Any = fields.get("shape")
     offsets: Any = fields.get("data_offsets")

@@ -228,9 +228,10 @@ class Leaderboard:
         return spread_text(mean, self.spread[entry].get(metric, float("nan")))
 
     def standing_values(self, entry: str) -> dict[str, Any]:
-        """Return the score on validation and the fields of the standing of an entry.
+        """Return further values of an entry, by names that start with the metric.
 
-        The names start with the metric. The result is empty if the entry has neither.
+        The values are the score on validation images and the fields of `Standing`, such as the
+        interval. The result is empty if the entry has neither.
         """
         values: dict[str, Any] = {}
         if self.validation:

@@ -80,7 +80,11 @@ def _variants(path: str) -> Iterator[str]:
 
 
 def _near_folders(root: str) -> Iterator[str]:
-    """Yield the root, the current directory, the two folders above the root, then subfolders."""
+    """Yield folders that may contain a missing file, the nearest first.
+
+    They are the root, the current directory, the two folders above the root, and then the
+    subfolders of the root and of the current directory.
+    """
     start = Path(root)
     nearest = list(dict.fromkeys([start, Path.cwd(), *list(start.parents)[:2]]))
     yield from map(str, nearest)

@@ -126,6 +126,7 @@ def check_shared_label_file(
         )
         if path := next(another, ""):
             raise RefusedFileError(
-                f"{file} is from an earlier version and has no content hashes, but {other.name} "
-                f"has another image with the path {path!r}. Pass another file with --label-file"
+                f"{file} is from an earlier version and stores no content hashes. It is unknown "
+                f"whether its decision on {path!r} applies to this image or to the image with the "
+                f"same path in {other.name}. Pass another file with --label-file"
             )

@@ -150,9 +150,8 @@ def label_queue(
 def _distinct_files(features: FeatureSet, order: NDArray[np.int64]) -> NDArray[np.int64]:
     """Sort the rows by content hash, and return the first row of each file.
 
-    Copies of a file count once.
-    `clipfeat.features.near_duplicates.distinct_files` returns the first row in the order of the
-    features instead.
+    Identical files count once. The result does not depend on the order of the rows in the feature
+    file, unlike that of `clipfeat.features.near_duplicates.distinct_files`.
     """
     first = np.sort(np.unique(features.files[order], return_index=True)[1])
     rows = order[first]

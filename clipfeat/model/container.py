@@ -205,7 +205,9 @@ def parse_arrays(data: NDArray[np.uint8]) -> dict[str, Array]:
     """
     n_header = int.from_bytes(data[:8].tobytes(), "little") if len(data) >= 8 else -1
     if not 0 < n_header <= min(MAX_ARRAYS_HEADER, len(data) - 8) or n_header % 8:
-        raise DamagedModelError(f"{ARRAYS} has a header of {n_header:,} bytes")
+        raise DamagedModelError(
+            f"{ARRAYS} has a header of {n_header:,} bytes, which is an invalid size"
+        )
     header = parse_description(data[8 : 8 + n_header].tobytes())
     values = data[8 + n_header :]
     arrays, ranges = {}, []
@@ -220,7 +222,8 @@ def parse_arrays(data: NDArray[np.uint8]) -> dict[str, Array]:
         shape = _whole_numbers(name, shape, len(shape) if isinstance(shape, list) else 0)
         if dtype is None or len(shape) > 3:
             raise DamagedModelError(
-                f"array {name!r} has type {about['dtype']!r} and {len(shape)} dimensions"
+                f"array {name!r} has type {about['dtype']!r} and {len(shape)} dimensions, expected "
+                f"one of {', '.join(DTYPES)} and at most 3 dimensions"
             )
         if end - begin != math.prod(shape) * dtype.itemsize or begin % dtype.itemsize:
             raise DamagedModelError(

@@ -90,7 +90,7 @@ def strongest_rates(
     Returns
     -------
     heads, rows
-        Headings, and the cells of each class and value.
+        Headings, and one row of cells for each class and value of the column of the rates.
     """
     strongest = {name.partition(" ")[0]: name for name in rates.entries}
     of_state: dict[str, Mapping[tuple[str, str], Rate]] = {

@@ -79,10 +79,15 @@ def check_run_arrays(described: Mapping[str, Any], arrays: Mapping[str, NDArray[
     for name, (kind, shape) in expected.items():
         array = arrays[name]
         if array.dtype.kind != kind or array.shape != shape:
-            raise ValueError(f"{name} has the type {array.dtype} and the shape {array.shape}")
+            raise ValueError(
+                f"{name} has the type {array.dtype} and the shape {array.shape}, expected the "
+                f"kind {kind!r} and the shape {shape}"
+            )
     y = arrays["y"]
     if n and not -1 <= y.min() <= y.max() < n_classes:
-        raise ValueError(f"y has classes from {y.min()} to {y.max()}")
+        raise ValueError(
+            f"y has classes from {y.min()} to {y.max()}, expected -1 to {n_classes - 1}"
+        )
 
 
 def read_rows(file: Path) -> list[dict[str, Any]]:
@@ -119,7 +124,8 @@ def read_rows(file: Path) -> list[dict[str, Any]]:
         is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
         is_right = is_text if name in _ROW_TEXTS else is_number
         if not is_right and not pa.types.is_null(kind):
-            raise ValueError(f"the column {name} has the type {kind}")
+            expected = "text" if name in _ROW_TEXTS else "number"
+            raise ValueError(f"the column {name} has the type {kind}, expected {expected}")
     table = parquet.read(columns=[*_ROW_TEXTS, *_ROW_NUMBERS])
     for name in ("classifier", "metric"):
         if table.column(name).null_count:
@@ -128,7 +134,7 @@ def read_rows(file: Path) -> list[dict[str, Any]]:
         if pa.types.is_dictionary(chunk.type):
             longest = pc.max(pc.binary_length(chunk.dictionary)).as_py() or 0
             if longest > MAX_TEXT:
-                raise ValueError(f"a text has {longest} bytes")
+                raise ValueError(f"a text has {longest} bytes, expected at most {MAX_TEXT}")
     values = table.to_pandas(ignore_metadata=True)
     rows = [dict(zip(values.columns, row, strict=True)) for row in values.itertuples(index=False)]
     for row in rows:

@@ -218,8 +218,8 @@ def _check_space(path: Path, stored: Stored) -> None:
 def _settled(stored: Stored, before: Generation | None) -> Sequence[OpenFile]:
     """Return the shards to keep unchanged: all except the small shards at the end.
 
-    If rows or failures must be dropped from these shards, no shard is kept. The same holds if too
-    many of their rows are superseded.
+    No shard is kept if rows or failures must be dropped from the shards to keep, or if too many of
+    their rows are superseded.
     """
     n_shards = len(before.shards) if before else 0
     files = list(stored.files[:n_shards])

@@ -165,7 +165,7 @@ class OpenFile:
         return codes, names
 
     def failures(self) -> list[Failure]:
-        """Read the images that have no row."""
+        """Read the paths of the images that have no row, and the reasons."""
         if not len(self._dataset("failures/path")):
             return []
         return [

@@ -20,9 +20,10 @@ _LINE = 33
 
 
 def note_own(file: str | Path, root: str) -> None:
-    """Note that this user has embedded images of a folder into a feature file.
+    """Record that this user has embedded images of a folder into a feature file.
 
-    If the list cannot be written, `is_own` returns False for the file later.
+    The record is a line of a list in the user's cache. If the line cannot be written, `is_own`
+    returns False for the file.
     """
     if is_own(file, root):
         return

@@ -61,7 +61,7 @@ def test_a_brush_selects_points_of_a_map() -> None:
 
 
 def test_a_list_keeps_its_order_under_filters() -> None:
-    """A filter keeps the order of a list. Another order sorts the listed images."""
+    """A filter keeps the order of a list. If the user chooses an order, the list is sorted."""
     listed = np.array([5, 1, 7, 0])
     assert rows(BrowseQuery(show="duplicates", path="fake"), listed=listed) == [5, 7]
     assert rows(BrowseQuery(show="duplicates", order="confidence"), listed=listed) == [1, 5, 7, 0]

@@ -37,7 +37,9 @@ def test_from_no_label_to_a_model(unlabelled: list[str]) -> None:
     first = result.stdout.splitlines()
     Path("labels.csv").write_text("path,label\nother.png,cat\n")
     result = succeed("next", "out.h5", "-n", 4, "--no-progress")
-    assert result.stderr.startswith("labels.csv is not a file of decisions. Pass it with --labels")
+    assert result.stderr.startswith(
+        "labels.csv was not written by `clipfeat app`, so it is ignored"
+    )
     assert result.stdout.splitlines() == first
     Path("labels.csv").unlink()
     label("labels.csv", "ann", ["sub/" + unlabelled[0]])  # of another feature file

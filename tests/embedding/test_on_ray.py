@@ -160,7 +160,7 @@ def test_errors_of_a_worker_end_the_run(cluster: None, image_folder: Path, tmp_p
             options=EncoderOptions(image_size=4),
             resources=ON_RAY,
         )
-    for device, message in (("cuda:1", "cannot be chosen on Ray"), ("cuda", "no machine .* a GPU")):
+    for device, message in (("cuda:1", "Ray chooses the GPU"), ("cuda", "no machine .* a GPU")):
         if device == "cuda:1" or not torch.cuda.is_available():
             with pytest.raises(UsageError, match=message):
                 embed(

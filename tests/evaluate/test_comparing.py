@@ -34,7 +34,7 @@ def test_phases_are_reported(phases_of: Callable[[Callable[..., Any]], list[str]
 
 
 def test_differences_are_positive_for_the_better_run(features: FeatureSet) -> None:
-    """Rows are paired in any order, and a lower log loss counts as an improvement."""
+    """Rows are paired by image, not by position, and a lower log loss is an improvement."""
     weak = make_features(60, apart=0.5)
     strong = replace(weak, X=weak.X + 2 * weak.y[:, None].astype(np.float32))
     shuffled = strong.take(np.random.default_rng(0).permutation(120))

@@ -103,7 +103,7 @@ def test_sources_of_photographs_are_shared() -> None:
 
 
 def test_values_of_both_classes_are_held_out_with_both() -> None:
-    """A value with photographs of its own is held out with them. Others are shared."""
+    """A value's own photographs are held out with it. Photographs of no value are in all splits."""
     features = with_sources()
     column = features.columns["generator"].copy()
     column[:20] = np.repeat(["gen0", "gen1"], 10)
@@ -163,7 +163,7 @@ def test_too_little_to_split_is_an_error() -> None:
     small = make_features(3)
     with pytest.raises(LabelError, match="class 'fake' has 3 images, fewer than the 5 folds"):
         cross_validation(small, 5, 0)
-    with pytest.raises(UsageError, match="its images have a class that no other value has"):
+    with pytest.raises(UsageError, match="the only value with one of its classes"):
         leave_one_out(replace(small, columns={"g": np.array(["x"] * 6)}), "g", 0)
 
 

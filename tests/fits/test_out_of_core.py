@@ -35,7 +35,7 @@ def test_scores_are_those_of_folds_in_memory(vote: str, tmp_path: Path) -> None:
 
 
 def test_memory_decides_without_a_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Features above half of the memory are read in blocks. Above all memory, it is an error."""
+    """Features that need over half of the memory are read in blocks, or refused if that fails."""
     paths = [write_parts(tmp_path / name, make_features()) for name in ("one.h5", "two.h5")]
     size = bytes_in_memory(paths[0])
 

@@ -221,7 +221,7 @@ def test_landmarks_are_at_fixed_places(angle: float, size: float, x: int, y: int
 
 
 def test_unusable_landmarks_give_a_crop() -> None:
-    """Equal or distant landmarks still give a crop of limited size."""
+    """If all landmarks coincide or lie far outside the image, the crop has a limited size."""
     for points in [((9.0, 9.0),) * 5, tuple((9e4 * k, 9e4 * k * k) for k in range(5))]:
         face = Face(0, 0, 9, 9, None, points)
         (cropped,) = crop_aligned(ASTRONAUT, [face], 0.3)

@@ -183,7 +183,7 @@ def table(tmp_path: Path) -> Any:
 
 
 def test_data_sets(tmp_path: Path) -> None:
-    """Stored bytes are read without decoding, labels get their names, and columns are kept."""
+    """A data set of ``datasets`` is a source: with bytes as stored, class names and columns."""
     source = open_source(table(tmp_path))
     assert [r.label for r in source] == ["dog", "cat", "", ""]
     assert [dict(r.columns) for r in source][:2] == [{"generator": "a"}, {"generator": ""}]

@@ -90,7 +90,7 @@ def test_hostile_archives(message: str, path: Path) -> None:
     ids=range(11),
 )  # fmt: skip
 def test_hostile_json(text: str) -> None:
-    """Each invalid text is one error, including deep nesting, huge numbers and lone surrogates."""
+    """Deep nesting, huge numbers, lone surrogates and other invalid JSON raise one error."""
     with pytest.raises(DamagedModelError):
         parse_description(text.encode())
 

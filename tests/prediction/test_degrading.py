@@ -90,7 +90,7 @@ def test_each_image_is_decoded_once(
 
 
 def test_unreadable_images_and_copies(model: Model, image_folder: Path) -> None:
-    """Unreadable images are reported and not scored. Copies are scored."""
+    """Unreadable images are reported and not scored. Identical files are all scored."""
     (image_folder / "real" / "bad.png").write_text("text")
     shutil.copy(image_folder / "real" / "real-00.png", image_folder / "real" / "twin.png")
     result = robustness(model, image_folder, degradations=["noise"], device="cpu")

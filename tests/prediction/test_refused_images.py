@@ -1,4 +1,7 @@
-"""Tests of images that one step cannot process, in any position and any use of an encoder."""
+"""Tests of images that the preprocessing or the encoder refuses, in each command that encodes.
+
+The refused image may be at any position of its batch.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

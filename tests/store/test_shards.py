@@ -493,7 +493,7 @@ def test_shards_are_open_as_long_as_they_are_needed(
 def test_a_shard_that_a_merge_removes_while_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If a merge removes a closed shard, the reader fails and reads no other rows."""
+    """If a merge removes a shard before it is read, reading fails instead of skipping its rows."""
     out = tmp_path / "out.h5"
     write(out, {f"{i}.png": i for i in range(12)})
     monkeypatch.setattr(reading, "MOST_OPEN", 1)

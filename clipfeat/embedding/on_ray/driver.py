@@ -58,8 +58,8 @@ class ActorResources:
 
         if "," in device or ":" in device:
             raise UsageError(
-                f"the device {device!r} cannot be chosen on Ray, because Ray assigns the devices. "
-                "Pass --device auto, --device cuda or --device cpu"
+                f"Ray chooses the GPU of each worker, got the device {device!r}. Pass --device "
+                "cuda without a number, --device cpu or --device auto"
             )
         available = ray.cluster_resources()
         has_gpus = available.get("GPU", 0) >= 1

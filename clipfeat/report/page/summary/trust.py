@@ -103,7 +103,7 @@ def _audit_lines(audit: "Audit | None") -> list[TrustLine]:
 
 
 def _checks(findings: Sequence[Finding]) -> str:
-    """List the checks of findings, each with its main number."""
+    """Name the check of each finding, with the main number of the finding."""
     return ", ".join(dict.fromkeys(f"{one.check}{_number(one)}" for one in findings))
 
 

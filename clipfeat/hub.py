@@ -14,11 +14,13 @@ import re
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from textwrap import shorten
-from typing import TYPE_CHECKING
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clipfeat.errors import HubError, RefusedFileError, StorageError, UsageError
 from clipfeat.evaluate.leaderboard import Leaderboard
@@ -40,7 +42,12 @@ MAX_MODEL = 2**32
 SILENCE = 30.0
 """Seconds that the hub may take to accept a connection, or to send the next bytes."""
 PATIENCE, LEAST_RATE = 60.0, 2**13
-"""A download may take `PATIENCE` seconds, plus one second for each `LEAST_RATE` bytes."""
+"""A download may take `PATIENCE` seconds, plus one second for each `LEAST_RATE` bytes.
+
+Each answer must begin within `PATIENCE` seconds."""
+MAX_REDIRECTIONS = 5
+
+T = TypeVar("T")
 
 
 def push(
@@ -200,7 +207,8 @@ def _commit(url: str, token: str | None, folder: Path) -> str:
 
     stored = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.commit"
     try:
-        commit = str(get_hf_file_metadata(url, token=token).commit_hash)
+        metadata = _within(PATIENCE, lambda: get_hf_file_metadata(url, token=token))
+        commit = str(metadata.commit_hash)
     except HfHubHTTPError:
         raise
     except Exception as error:  # the client library has its own exceptions for connections
@@ -232,11 +240,7 @@ def _check_commit(commit: str) -> None:
 
 def _download(url: str, token: str | None, file: Path, report: Report) -> None:
     """Download a model file, check it, and move it to `file`."""
-    from huggingface_hub import get_session
-    from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented, not in __all__
-        build_hf_headers,
-        hf_raise_for_status,
-    )
+    from huggingface_hub.utils import build_hf_headers
 
     with storage_errors(f"writing into {file.parent}"):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -246,13 +250,10 @@ def _download(url: str, token: str | None, file: Path, report: Report) -> None:
     n_bytes = 0
     try:
         with (
-            get_session().stream(
-                "GET", url, headers=headers, timeout=SILENCE, follow_redirects=True
-            ) as response,
+            closing(_within(PATIENCE, lambda: _opened(url, headers))) as response,
             temporary.open("xb") as out,
         ):
-            hf_raise_for_status(response)
-            for block in response.iter_raw(2**20):
+            for block in response.iter_raw():
                 n_bytes += len(block)
                 seconds = time.monotonic() - begun
                 if n_bytes > MAX_MODEL:
@@ -269,6 +270,54 @@ def _download(url: str, token: str | None, file: Path, report: Report) -> None:
             flush(file.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _opened(url: str, headers: Mapping[str, str]) -> Any:
+    """Return the answer to a request, whose body is not read yet.
+
+    The bodies of redirections and errors are not read, because they may be endless.
+    """
+    from huggingface_hub import get_session
+
+    session = get_session()
+    request = session.build_request("GET", url, headers=headers, timeout=SILENCE)
+    for _ in range(MAX_REDIRECTIONS + 1):
+        response = session.send(request, stream=True, follow_redirects=False)
+        if response.status_code == 200:
+            return response
+        response.close()
+        if response.next_request is None:
+            raise ValueError(f"the server answers with status {response.status_code}")
+        request = response.next_request
+    raise ValueError(f"the server sends more than {MAX_REDIRECTIONS} redirections")
+
+
+def _within(seconds: float, function: Callable[[], T]) -> T:
+    """Call a function in a thread, and return its result.
+
+    The client library limits the time of each read, but not of all headers of an answer.
+
+    Raises
+    ------
+    TimeoutError
+        If the function takes longer. The thread is left running.
+    """
+    results: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+
+    def call() -> None:
+        try:
+            results.put((function(), None))
+        except BaseException as error:
+            results.put((None, error))
+
+    Thread(target=call, daemon=True, name="hub").start()
+    try:
+        value, error = results.get(timeout=seconds)
+    except Empty:
+        raise TimeoutError(f"the server did not answer within {seconds:g} s") from None
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]
 
 
 def model_card(model: Model, repository: str) -> str:

@@ -44,9 +44,13 @@ def apply_label_tables(
 def print_summary(merged: "MergedLabels") -> None:
     """Print the number of labels, the agreement of each pair of people, and the disputed images."""
     from clipfeat.cli.console import counted
+    from clipfeat.labelling.merging import MAX_COMPARED
 
-    people = ", ".join(merged.annotators)
-    print_error_line(f"labels: {counted(len(merged.given), 'image')}, by {people or 'nobody'}")
+    annotators = merged.annotators
+    people = ", ".join(annotators[:MAX_COMPARED]) or "nobody"
+    if (n_others := len(annotators) - MAX_COMPARED) > 0:
+        people += f" and {counted(n_others, 'other')}"
+    print_error_line(f"labels: {counted(len(merged.given), 'image')}, by {people}")
     for one in merged.agreements():
         kappa = "undefined" if math.isnan(one.kappa) else f"{one.kappa:.2f}"
         print_error_line(
@@ -62,7 +66,8 @@ def print_summary(merged: "MergedLabels") -> None:
             f"{unlabelled if n else 'All have a majority label'}"
         )
     for path, labels in list(merged.disputed.items())[:MAX_DISPUTED]:
-        given = ", ".join(f"{name} {label}" for name, label in labels.items())
-        print_error_line(f"  {path}: {given}")
+        shown = list(labels.items())[:MAX_COMPARED]
+        given = ", ".join(f"{name} {label}" for name, label in shown)
+        print_error_line(f"  {path}: {given}{', …' if len(shown) < len(labels) else ''}")
     if len(merged.disputed) > MAX_DISPUTED:
         print_error_line(f"  … and {len(merged.disputed) - MAX_DISPUTED} more")

@@ -1,6 +1,7 @@
 """Merge the decisions of several people, and measure how well they agree."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from clipfeat.features.decisions import Decision, majority_label, standing_label
 from clipfeat.images.manifest import TableColumns, no_usual_column, read_table, table_rows
 from clipfeat.labelling.label_log import read_decisions
 from clipfeat.system.locations import is_remote
+
+MAX_COMPARED = 20
+"""Maximum number of people whose labels are compared. The number of pairs grows quadratically."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,16 @@ class MergedLabels:
         return sorted({name for labels in self.given.values() for name in labels})
 
     def agreements(self) -> list[Agreement]:
-        """Measure the agreement of each pair of people who labelled at least one common image."""
-        pairs = (self._agreement(pair) for pair in combinations(self.annotators, 2))
+        """Measure the agreement of each pair of people who labelled at least one common image.
+
+        Of more than `MAX_COMPARED` people, those with the most labels are compared.
+        """
+        n_labels = Counter(name for labels in self.given.values() for name in labels)
+        compared = sorted(name for name, _ in n_labels.most_common(MAX_COMPARED))
+        pairs = (self._agreement(pair) for pair in combinations(compared, 2))
         return [one for one in pairs if one.n_images]
 
     def _agreement(self, pair: tuple[str, str]) -> Agreement:
-        from sklearn.metrics import cohen_kappa_score
-
         first, second = pair
         common = [
             (labels[first], labels[second])
@@ -94,11 +101,13 @@ class MergedLabels:
         ]
         if not common:
             return Agreement(pair, 0, math.nan, math.nan)
-        one, other = zip(*common, strict=True)
-        equal = sum(a == b for a, b in common) / len(common)
-        is_constant = len({*one, *other}) == 1  # kappa is 0 / 0
-        kappa = math.nan if is_constant else float(cohen_kappa_score(one, other))
-        return Agreement(pair, len(common), equal, kappa)
+        n = len(common)
+        equal = sum(a == b for a, b in common) / n
+        # scikit-learn makes a matrix of all pairs of labels, which may not fit into memory.
+        one, other = (Counter(labels) for labels in zip(*common, strict=True))
+        chance = sum(count * other[label] for label, count in one.items()) / n**2
+        kappa = math.nan if chance == 1 else (equal - chance) / (1 - chance)
+        return Agreement(pair, n, equal, kappa)
 
 
 def merged_labels(*logs: Sequence[Decision]) -> MergedLabels:

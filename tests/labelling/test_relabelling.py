@@ -17,7 +17,7 @@ from clipfeat.images.record import face_key
 from clipfeat.labelling import decided_images
 from clipfeat.labelling.decided_images import check_shared_label_file
 from clipfeat.labelling.label_log import HEADER, OLD_HEADER, append_decisions
-from clipfeat.labelling.merging import MergedLabels, decisions_in, merged_labels
+from clipfeat.labelling.merging import MAX_COMPARED, MergedLabels, decisions_in, merged_labels
 from clipfeat.labelling.relabelling import with_label_tables
 from tests.conftest import make_features
 
@@ -74,6 +74,16 @@ def test_agreement_is_scikit_learns() -> None:
     assert ann_bob.kappa == pytest.approx(cohen_kappa_score(first, second))
     assert cyd_dan.agreement == 1
     assert math.isnan(cyd_dan.kappa)
+
+
+def test_the_number_of_compared_pairs_is_limited() -> None:
+    """A thousand people in a table would be half a million pairs. Any number of classes works."""
+    many = {f"{i}": {f"p{i % 1000:03d}": f"{i}", "ann": f"{i}", "bob": "a"} for i in range(30_000)}
+    agreements = MergedLabels(many).agreements()
+    people = {name for one in agreements for name in one.annotators}
+    assert len(people) == MAX_COMPARED and people >= {"ann", "bob"}
+    assert agreements[0].annotators == ("ann", "bob")
+    assert (agreements[0].n_images, agreements[0].kappa) == (30_000, 0)
 
 
 def test_ordinary_tables_are_the_work_of_one_person(tmp_path: Path) -> None:

@@ -147,6 +147,14 @@ class OpenFile:
         with _refusing(self.path):
             return sorted(map(unquote, self.h5["columns"])) if "columns" in self.h5 else []
 
+    @property
+    def text_sizes(self) -> dict[str, int]:
+        """Size in bytes of a value of the class names and of each text dataset of the rows."""
+        with _refusing(self.path):
+            columns = [f"columns/{name}" for name in self.h5.get("columns", ())]
+            names = ("paths", "groups", "split", "format", "class_names", *columns)
+            return {name: self.h5[name].dtype.itemsize for name in names if name in self.h5}
+
     def labels(self) -> NDArray[np.str_]:
         """Read the class name of each row. The name is empty if the label is unknown."""
         codes, names = self.label_codes()

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 2**16
 """Maximum size of a path, label, group or other value in a feature file, in bytes of UTF-8."""
+MAX_IMAGE_TEXT = 2**12
+"""Maximum size of a path, label or group that is written, in bytes of UTF-8. Linux has the same
+limit for paths. In an array of text, each value takes four times the memory of the longest one."""
 MAX_COLUMN_TEXT = 2**12
 """Maximum size of a value in an additional column, in bytes of UTF-8. Longer values are shortened,
 because each value of a column takes as much memory as the longest value."""
@@ -46,17 +49,18 @@ def storable(text: str) -> str:
     Raises
     ------
     RefusedFileError
-        If the text has more than `MAX_TEXT` bytes.
+        If the text has more than `MAX_IMAGE_TEXT` bytes.
 
     Examples
     --------
     >>> print(storable("a\ud800\0"))
     a\ud800\x00
     """
-    if len(text) > MAX_TEXT // 4 and len(text.encode("utf-8", "backslashreplace")) > MAX_TEXT:
+    most = MAX_IMAGE_TEXT
+    if len(text) > most // 4 and len(text.encode("utf-8", "backslashreplace")) > most:
         raise RefusedFileError(
-            f"the text {text[:40]!r}… has more than {MAX_TEXT} bytes, so a feature file cannot "
-            "store this text. Shorten the text in the source"
+            f"the text {text[:40]!r}… has more than {most} bytes, so a feature file cannot store "
+            "this text. Shorten the text in the source"
         )
     if text.isascii() and "\0" not in text:
         return text

@@ -110,7 +110,7 @@ def test_long_texts(
     [
         ("x" * 1001, "1", "a name of more than 1000 bytes"),
         (",".join(f"k{i}" for i in range(1500)), ",".join("v" * 1500), "1500 columns, but"),
-        ("group", "g" * 70_000, "more than 65536 bytes"),
+        ("group", "g" * 70_000, "more than 4096 bytes"),
     ],
     ids=["name", "columns", "group"],
 )

@@ -171,7 +171,7 @@ def test_values_that_cannot_be_stored_are_escaped(tmp_path: Path, text: bytes, l
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [({"label": "x" * 70_000}, "more than 65536 bytes"),
+    [({"label": "x" * 70_000}, "more than 4096 bytes"),
      ({f"k{i}": "v" for i in range(1500)}, "1500 columns, but .* at most 996")],
 )  # fmt: skip
 def test_values_beyond_the_limits_of_a_feature_file(

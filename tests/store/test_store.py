@@ -111,6 +111,23 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     )
 
 
+def test_a_long_text_of_few_rows_does_not_fill_the_memory(tmp_path: Path) -> None:
+    """An array gives all rows the length of the longest text of any part, or of a class."""
+    n = 20_000
+    about = {"long class": ["x" * 60_000] * n, "long path of a part": ["x"] * n}
+    for name, labels in about.items():
+        path = tmp_path / f"{name}.h5"
+        with FeatureWriter(path, SPEC) as writer:
+            rows = [row(f"{i}.png", i, label) for i, label in enumerate(labels)]
+            writer.append(rows, np.zeros((n, 3), dtype=np.float32))
+            writer.commit()
+            if name == "long path of a part":
+                writer.append([row("y" * 60_000, n)], values(n))
+                writer.commit()
+        with pytest.raises(RefusedFileError, match=r"has 60000 bytes\. Restore"):
+            load(path)
+
+
 def test_plain_h5py_reads_it(tmp_path: Path) -> None:
     """Plain h5py can read the array, the paths and the JSON attributes."""
     with h5py.File(filled(tmp_path / "out.h5")) as h5:

@@ -28,6 +28,7 @@ def demo(
     Example: clipfeat demo -o clipfeat-demo
     """
     from clipfeat.cli.demo_images import GENERATORS, make_simulated
+    from clipfeat.system.files import check_links, names_in
 
     local_path(output)
     begun = time.monotonic()
@@ -35,6 +36,7 @@ def demo(
         raise OutputExistsError(
             f"{output} exists and was not written by a demo. Choose another -o."
         )
+    check_links(output, names_in(output))
     images = make_simulated(output)
     print(
         f"wrote {images.n_images} images to {images.manifest.parent}: patches of real photographs, "

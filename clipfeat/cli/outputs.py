@@ -13,10 +13,10 @@ def check_file(path: Path | None, *, overwrite: bool, flag: str = "-o") -> None:
     """
     if path is None:
         return
-    from clipfeat.system.files import check_writable
+    from clipfeat.system.files import check_writable, is_taken
 
     local_path(path)
-    if path.exists() and not overwrite:
+    if is_taken(path) and not overwrite:
         raise OutputExistsError(f"{path} exists. Choose another {flag} or add --overwrite.")
     check_writable(path)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from clipfeat.errors import ClipfeatWarning, OutputExistsError, UsageError, missing_extra
 from clipfeat.model.model_file import load_model
-from clipfeat.system.files import publish
+from clipfeat.system.files import is_taken, publish
 from clipfeat.system.locations import local_path
 
 SUFFIX = ".skops"
@@ -58,7 +58,7 @@ def export_estimator(model: str | Path, out: str | Path, *, overwrite: bool = Fa
         raise UsageError(
             f"a model is exported to a {SUFFIX} file, got {target}. Use -o model{SUFFIX}"
         )
-    if target.exists() and not overwrite:
+    if is_taken(target) and not overwrite:
         raise OutputExistsError(f"{target} exists. Choose another path, or pass --overwrite")
     try:
         import skops.io

@@ -33,7 +33,7 @@ from clipfeat.model.description import (
 from clipfeat.model.format import KEY_BYTES, MODEL_NAME, TRAINING_KEYS
 from clipfeat.spec import EncoderSpec
 from clipfeat.system.escaping import terminal_text
-from clipfeat.system.files import replacing, storage_errors
+from clipfeat.system.files import is_taken, replacing, storage_errors
 from clipfeat.system.locations import local_path
 
 if TYPE_CHECKING:
@@ -341,7 +341,7 @@ class Model:
             it is renamed to `path`.
         """
         target = local_path(path)
-        if target.exists() and not overwrite:
+        if is_taken(target) and not overwrite:
             raise OutputExistsError(f"{target} exists. Choose another path, or pass --overwrite")
         node, arrays = encode(self.estimator)
         n_features = sum(spec.n_features for spec in self.specs) or count_features(self.estimator)

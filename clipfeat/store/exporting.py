@@ -12,7 +12,7 @@ from clipfeat.errors import OutputExistsError, unknown_name
 from clipfeat.store.format import KEY_BYTES
 from clipfeat.store.reading import Stored, open_stored
 from clipfeat.system.escaping import spreadsheet_csv
-from clipfeat.system.files import replacing, storage_errors
+from clipfeat.system.files import is_taken, replacing, storage_errors
 from clipfeat.system.locations import is_remote, location
 from clipfeat.system.optional_libraries import require
 from clipfeat.system.progress import Phase, Report, reporting
@@ -65,8 +65,8 @@ def export(
     if target.suffix.lower() == ".parquet":
         require("pyarrow", f"writing {target}")
     with storage_errors(f"looking for {target}"):
-        is_taken = target.exists()
-    if is_taken and not overwrite:
+        in_use = is_taken(target)
+    if in_use and not overwrite:
         raise OutputExistsError(
             f"{target} already exists. Pass another path with -o, or add --overwrite."
         )

@@ -8,8 +8,8 @@ from clipfeat.store.format import LOCK_SUFFIX, PARTS_SUFFIX
 from clipfeat.store.generations import shards_folder
 from clipfeat.store.leftovers import staging_path
 from clipfeat.store.stat_cache import cache_path
-from clipfeat.system.lock import locked
 from clipfeat.system.locations import is_remote
+from clipfeat.system.lock import locked
 
 
 def check_unlocked(target: Path) -> None:

@@ -235,8 +235,8 @@ def _check_text_size(target: Path, files: Sequence[OpenFile]) -> None:
     if needed > max(MAX_UNPACKED, MAX_RATIO * size):
         name = max(longest, key=lambda name: longest[name])
         raise RefusedFileError(
-            f"{target} has {size} bytes, but its texts would take {needed} bytes of memory, because "
-            f"a text of {name!r} has {longest[name]} bytes. {REMEDY}"
+            f"{target} has {size} bytes, but its texts would take {needed} bytes of memory. The "
+            f"cause is that a text of {name!r} has {longest[name]} bytes. {REMEDY}"
         )
 
 

@@ -162,6 +162,14 @@ def check_links(folder: Path, subfolders: Collection[str] = ()) -> None:
                 )
 
 
+def is_taken(path: Path) -> bool:
+    """Return whether a file has this name, or a link that may lead to no file.
+
+    A link may come from a stranger. Writing to its name would create the file that it leads to.
+    """
+    return path.exists() or (not is_remote(path) and path.is_symlink())
+
+
 def check_writable(path: Path) -> None:
     """Check that a local file may be replaced.
 

@@ -22,6 +22,16 @@ def test_another_folder_is_refused(image_folder: Path) -> None:
     assert_fails(clipfeat("demo", "-o", "images"), 2, "images exists")
 
 
+def test_links_out_of_the_folder_are_refused(here: Path) -> None:
+    """A folder from a stranger could replace any file with images or a table."""
+    (here / "demo" / "images").mkdir(parents=True)
+    (here / "own.txt").write_text("precious")
+    (here / "demo" / "images" / "manifest.csv").symlink_to(here / "own.txt")
+    result = clipfeat("demo", "-o", "demo", "--images-only")
+    assert_fails(result, 2, "is a link that leads outside")
+    assert (here / "own.txt").read_text() == "precious"
+
+
 def test_images_only(here: Path) -> None:
     """``--images-only`` writes the images and nothing else."""
     succeed("demo", "-o", "demo", "--images-only")

@@ -10,6 +10,19 @@ import pandas as pd
 from tests.cli.command_line import SPECTRUM, assert_fails, clipfeat, embed, rehash, succeed
 
 
+def test_a_link_that_leads_to_no_file_is_taken(image_folder: Path, tmp_path: Path) -> None:
+    """A folder from a stranger may have a link with the name of an output."""
+    for name in ("model.clipfeat", "p.csv"):
+        Path(name).symlink_to(tmp_path / f"new-{name}")
+    embed()
+    assert_fails(clipfeat("fit", "--cv", 0), 2, "model.clipfeat exists")
+    succeed("fit", "--cv", 0, "-o", "m.clipfeat")
+    predict = ("predict", "m.clipfeat", "out.h5", "-o", "p.csv")
+    assert_fails(clipfeat(*predict), 2, "p.csv exists")
+    assert not list(tmp_path.glob("new-*"))
+    succeed(*predict, "--overwrite")
+
+
 def test_predictions_of_images(image_folder: Path) -> None:
     """Every image has a row. Scores are printed if the labels are known."""
     embed()

@@ -7,6 +7,7 @@ from pathlib import Path
 from clipfeat.errors import OutputExistsError, UsageError, unknown_name
 from clipfeat.exporting.handoff import atlas, fiftyone, hugging_face
 from clipfeat.exporting.handoff.rows import HandoffRows, open_rows
+from clipfeat.system.files import is_taken
 from clipfeat.system.locations import local_path
 from clipfeat.system.progress import Phase, Report, reporting
 
@@ -109,8 +110,8 @@ def hand_off(
     if target.suffix.lower() != chosen.suffix:
         wanted = f"a {chosen.suffix} file" if chosen.suffix else "a folder, without a suffix"
         raise UsageError(f"--format {name} writes {wanted}, got {target}. Choose another -o")
-    is_taken = any(target.iterdir()) if target.is_dir() else target.exists()
-    if is_taken and (not overwrite or target.is_dir() == bool(chosen.suffix)):
+    in_use = any(target.iterdir()) if target.is_dir() else is_taken(target)
+    if in_use and (not overwrite or target.is_dir() == bool(chosen.suffix)):
         raise OutputExistsError(f"{target} exists. Choose another -o, or add --overwrite")
     with reporting(progress) as report:
         report(Phase("loading"))

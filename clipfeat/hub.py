@@ -240,7 +240,9 @@ def _check_commit(commit: str) -> None:
 
 def _download(url: str, token: str | None, file: Path, report: Report) -> None:
     """Download a model file, check it, and move it to `file`."""
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented, not in __all__
+        build_hf_headers,
+    )
 
     with storage_errors(f"writing into {file.parent}"):
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from clipfeat.features import Failure
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.fetching import fetch
 from clipfeat.store.format import (
+    KEY_BYTES,
     KIND,
     NO_KEY,
     REMEDY,
@@ -176,16 +177,19 @@ class OpenFile:
         """Read the paths of the images that have no row, and the reasons."""
         if not len(self._dataset("failures/path")):
             return []
+        texts = (self.texts(f"failures/{name}") for name in ("path", "reason", "message"))
+        data = self.column("failures/key").tobytes()
+        keys = (data[at : at + KEY_BYTES] for at in range(0, len(data), KEY_BYTES))
         return [
-            Failure(str(path), str(reason), str(message), key if key != NO_KEY else b"")
-            for path, reason, message, key in zip(
-                self.strings("failures/path"),
-                self.strings("failures/reason"),
-                self.strings("failures/message"),
-                (value.tobytes() for value in self.column("failures/key")),
-                strict=True,
-            )
+            Failure(path, reason, message, key if key != NO_KEY else b"")
+            for path, reason, message, key in zip(*texts, keys, strict=True)
         ]
+
+    def texts(self, name: str) -> list[str]:
+        """Read a text dataset as a list, in which a long text does not make the others longer."""
+        raw = self.column(name)
+        with _refusing(self.path):
+            return [value.decode() for value in raw.astype(np.bytes_, copy=False).tolist()]
 
     def _dataset(self, name: str) -> Any:
         with _refusing(self.path):

@@ -110,6 +110,7 @@ class _LocalEngine:
         with closing(stream):
             for item in stream:
                 run.take(item)
+        run.report_counts()
 
 
 @dataclass(frozen=True)

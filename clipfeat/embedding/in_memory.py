@@ -1,5 +1,6 @@
 """Encoding of images into a feature set in memory, with the encoders of a model."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from clipfeat.embedding.copies import resolve_copies
 from clipfeat.embedding.embed_resources import EmbedResources
+from clipfeat.embedding.run import REPORTED_AFTER
 from clipfeat.encoders import open_encoder
 from clipfeat.encoders.known_weights import remember_weights, remembered_weights
 from clipfeat.encoders.registry import options_of
@@ -26,6 +28,9 @@ from clipfeat.system.progress import Phase, Report, silent
 if TYPE_CHECKING:
     from clipfeat.embedding.preparing import Pictures
     from clipfeat.embedding.views import View
+
+CHECKED_AFTER = 1.0
+"""Seconds between two checks of the folders of a source, while images fail."""
 
 
 def encode_in_memory(
@@ -156,6 +161,7 @@ def _encode(
         exact=lambda: open_encoder(spec.name, replace(options, precision="fp32")),
     )
     report(start)
+    is_unchecked, checked, reported = False, time.monotonic(), 0.0
     for item in stream:
         if isinstance(item, Encoded):
             rows += item.rows
@@ -165,11 +171,18 @@ def _encode(
             copies.append(item.row)
             done.add(record_path(item.row.path))
         else:
-            if not item.key:
-                images.check_places()
+            is_unchecked = is_unchecked or not item.key
             failures.append(item)
-        n_done = start.done + len(done) + len(failures)
-        report(replace(start, done=n_done, failed=len(failures)))
+        now = time.monotonic()
+        if is_unchecked and now - checked > CHECKED_AFTER:
+            images.check_places()
+            is_unchecked, checked = False, now
+        if isinstance(item, Encoded) or now - reported > REPORTED_AFTER:
+            reported = now
+            n_done = start.done + len(done) + len(failures)
+            report(replace(start, done=n_done, failed=len(failures)))
+    if is_unchecked:
+        images.check_places()
     row_of_key = {row.key: number for number, row in enumerate(rows)}
     copied, failed_copies = resolve_copies(copies, row_of_key.__contains__)
     X = np.vstack([np.empty((0, spec.n_features), dtype=np.float32), *batches])

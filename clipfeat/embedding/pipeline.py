@@ -186,7 +186,8 @@ def _embed(
                     frozen = frozen or _open(engine, encoder, options, len(todo), faces, clock)
                     writer.check_spec(frozen.spec)
                     fixed = replace(options, precision=frozen.spec.precision)
-                    engine.encode(run, todo, frozen, fixed, _pictures(views, finder))
+                    with run.recording():
+                        engine.encode(run, todo, frozen, fixed, _pictures(views, finder))
                 run.settle_copies()
                 profile = run.profile(frozen, n_threads)
                 if profile.idle and profile.wall > IDLE_SECONDS and resources.engine == "local":

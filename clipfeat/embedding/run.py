@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from clipfeat.embedding.preparing import Known
     from clipfeat.embedding.workers import Encoded
     from clipfeat.encoders.encoder import Encoder
+
+RECORDED_TOGETHER, RECORDED_AFTER = 1_000, 1.0
+"""Maximum number of failures, and of seconds, after which failures are passed to the writer.
+
+Before that, the folders of the source are checked once for all of them."""
+REPORTED_AFTER = 0.05
+"""Seconds between two reports of images that are not encoded, which may be thousands per second."""
 
 CHECKED_TOGETHER = 65_536
 """Number of images whose files are compared with the cache in one step."""
@@ -87,6 +95,8 @@ class EmbedRun:
         self._report = report
         self.counts = {"encoded": 0, "known": 0, "failed": 0}
         self.failures: list[Failure] = []
+        self._unrecorded: list[Failure] = []
+        self._unrecorded_since = self._reported = 0.0
         self.faceless = 0
         self._stats = StatRuns()
         self._known_rows: list[Row] = []
@@ -169,7 +179,10 @@ class EmbedRun:
             self._record_failure(item)
         else:
             self._take_known(item.row)
-        self.report_counts()
+        now = time.monotonic()
+        if isinstance(item, Encoded) or now - self._reported > REPORTED_AFTER:
+            self._reported = now
+            self.report_counts()
 
     def take_published(self, item: "Published") -> None:
         """Count the rows that a Ray worker has committed."""
@@ -201,27 +214,59 @@ class EmbedRun:
         self.counts["known"] += _n_images(row.path)
 
     def _record_failure(self, failure: Failure) -> None:
-        """Record a failed image.
+        """Count a failed image. `record_failures` passes it to the writer.
 
         Raises
         ------
         StorageError
-            If the folder or archive of the image has disappeared. The image's rows are then kept.
+            If the folder or archive of an image has disappeared. Its rows are then kept.
         """
-        if not failure.key:
-            self.images.check_places()
-            place = self.images.place_of(failure.path)
-            if place and self.writer.has_row(failure.path):
-                check_place(place)
-        self.writer.fail(failure)
-        self.failures.append(failure)
+        now = time.monotonic()
+        if not self._unrecorded:
+            self._unrecorded_since = now
+        self._unrecorded.append(failure)
         self.counts["failed"] += _n_images(failure.path)
+        is_full = len(self._unrecorded) >= RECORDED_TOGETHER
+        if is_full or now - self._unrecorded_since > RECORDED_AFTER:
+            self.record_failures()
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Record the failures that were counted in the block, also after Ctrl-C."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.record_failures()
+            raise
+        self.record_failures()
+
+    def record_failures(self) -> None:
+        """Pass the failures since the last call to the writer.
+
+        Raises
+        ------
+        StorageError
+            If the folder or archive of one of the images has disappeared. None of these failures is
+            then recorded.
+        """
+        failures, self._unrecorded = self._unrecorded, []
+        unread = [failure.path for failure in failures if not failure.key]
+        if unread:
+            self.images.check_places()
+        for path in unread:
+            if self.writer.has_row(path) and (place := self.images.place_of(path)):
+                check_place(place)
+        for failure in failures:
+            self.writer.fail(failure)
+        self.failures += failures
 
     def digests(self) -> Iterator[tuple[str, Stat, bytes]]:
         """Yield the path, status and content hash of each image for which all three are known."""
         failed = {failure.path: failure.key for failure in self.failures}
         for record, stat in zip(self.images, self._stats, strict=True):
-            key = self.writer.settled_key(record.path) or failed.get(record.path)
+            key = failed.get(record.path)
+            if key is None:
+                key = self.writer.settled_key(record.path)
             if stat is not None and key:
                 yield record.path, stat, key
 
@@ -234,6 +279,7 @@ class EmbedRun:
         for failure in failures:
             self.counts["known"] -= _n_images(failure.path)
             self._record_failure(failure)
+        self.record_failures()
 
     def kept_paths(self, shared: SharedRoot) -> Set[str]:
         """Return the paths of all rows and failures that ``--prune`` keeps.

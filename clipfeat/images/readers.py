@@ -175,6 +175,11 @@ class TarMember(FileReader):
     offset: int
     size: int
 
+    @property
+    def sequence(self) -> Hashable:
+        """Key of the reader. Empty members, which fail, have one key for each archive."""
+        return self if self.size else self.file
+
     def read(self) -> bytes:
         """Read the member.
 
@@ -198,6 +203,11 @@ class Unreadable(Reader):
     """
 
     reason: str
+
+    @property
+    def sequence(self) -> Hashable:
+        """Key of all readers of this class, whose failures take no time."""
+        return Unreadable
 
     def read(self) -> bytes:
         """Raise ReadError with the reason."""

@@ -7,8 +7,14 @@ import pytest
 
 import clipfeat
 from clipfeat.embedding import pipeline
+from clipfeat.embedding.run import EmbedRun
 from clipfeat.errors import StorageError
+from clipfeat.features import Failure
+from clipfeat.images import open_source
 from clipfeat.images.source import ImageSource
+from clipfeat.store import FeatureWriter, load
+from clipfeat.system.progress import silent
+from tests.conftest import make_spec
 
 
 def unmount(images: Path) -> None:
@@ -54,3 +60,40 @@ def test_a_missing_folder_of_a_table_keeps_its_rows(image_folder: Path) -> None:
     with pytest.raises(StorageError, match=r"images/real, which contained images"):
         clipfeat.embed(table, out, encoder="spectrum")
     assert len(clipfeat.load(out)) == len(names)
+
+
+def test_many_failures_share_the_checks_of_the_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are recorded in their order, also after Ctrl-C, and none if the folder is gone."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "1.png").touch()
+    images = open_source(str(tmp_path / "images"))
+    failures = [Failure(f"{i:04d}.png", "ReadError", "the file is empty") for i in range(2500)]
+    n_checks = 0
+
+    def check(self: ImageSource) -> None:
+        nonlocal n_checks
+        n_checks += 1
+        if not (tmp_path / "images").exists():
+            raise StorageError("gone")
+
+    monkeypatch.setattr(ImageSource, "check_places", check)
+    monkeypatch.setattr("clipfeat.embedding.run.RECORDED_AFTER", 1e9)
+    with FeatureWriter(tmp_path / "out.h5", make_spec()) as writer:
+        run = EmbedRun(writer, images, False, silent)
+        with pytest.raises(KeyboardInterrupt), run.recording():
+            for failure in failures:
+                run.take(failure)
+            assert (len(run.failures), run.counts["failed"]) == (2000, 2500)
+            raise KeyboardInterrupt
+        assert (n_checks, run.failures) == (3, failures)
+    assert list(load(tmp_path / "out.h5").failures) == failures
+    delete(tmp_path / "images")
+    with (
+        pytest.raises(StorageError, match="gone"),
+        FeatureWriter(tmp_path / "new.h5", make_spec()) as writer,
+        (run := EmbedRun(writer, images, False, silent)).recording(),
+    ):
+        run.take(failures[0])
+    assert not list(tmp_path.glob("new.h5*"))

@@ -78,8 +78,8 @@ def clipfeat(
     """Classify images with frozen features and classical classifiers.
 
     An encoder computes the features of each image once and writes them to a feature file.
-    Classifiers are then fitted on the features. Several classifiers can form a soft vote, which is
-    the average of their probabilities.
+    Classifiers are then fitted on the features. Several classifiers can form a vote, by default a
+    soft vote, which is the average of their probabilities.
 
     Start with: clipfeat demo
 

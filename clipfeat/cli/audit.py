@@ -32,9 +32,10 @@ def audit(
     """Find shortcuts, duplicates and wrong labels in a data set.
 
     A shortcut is a property that predicts the label without the image content, such as the file
-    format or the image size. The checks of file headers and bytes need the images. The checks for
-    near duplicates and wrong labels need a feature file. The exit code is 7 if the audit finds a
-    leak, which makes the scores of classifiers meaningless.
+    format or the image size. The checks of EXIF data and JPEG compression need the images. The
+    checks for near duplicates and wrong labels need a feature file. The exit code is 7 if the audit
+    finds a leak: a shortcut that predicts the label well, or identical images in several splits.
+    With a leak, the scores of classifiers are meaningless.
 
     Example: clipfeat audit out.h5 --images images/
     """

@@ -7,9 +7,10 @@ from clipfeat.cli.exits import reports_errors
 def classifiers() -> None:
     """List the classifiers and projections.
 
-    A projection transforms the features before they reach a classifier, as in triplet+logreg. A
-    star marks the usual classifiers. --clf all selects only these, and --clf every selects all
-    classifiers.
+    The names are for --clf of `clipfeat benchmark` and `clipfeat fit`. A projection transforms the
+    features before they reach a classifier, as in triplet+logreg. A star marks the usual
+    classifiers. --clf all selects only these. --clf every selects all classifiers except zeroshot,
+    which only `clipfeat fit` supports.
 
     Example: clipfeat classifiers
     """

@@ -17,7 +17,7 @@ def next_images(
     *,
     n: options.QueueLength = 50,
     labels: options.LabelTables = None,
-    seed: options.Seed = 0,
+    seed: options.SeedOfQueue = 0,
     output: options.QueueFile = None,
     overwrite: options.Overwrite = False,
     progress: options.ShowProgress = True,

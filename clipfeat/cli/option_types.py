@@ -285,17 +285,17 @@ GroupDuplicates = Annotated[
     bool,
     input_option(
         "--group-duplicates",
-        help="Put near duplicates into one group, so that they share a fold. Near duplicates "
-        "are not moved from one set of an official split to another.",
+        help="Put near duplicates into one group, so that they share a fold. The sets of an "
+        "official split do not change, even if near duplicates are in different sets.",
     ),
 ]
 GroupDuplicatesOfBenchmark = Annotated[
     bool,
     input_option(
         "--group-duplicates",
-        help="Put near duplicates into one group, so that they share a fold. Near duplicates "
-        "are not moved from one set of an official split to another, or between the training "
-        "images and --test.",
+        help="Put near duplicates into one group, so that they share a fold. The sets of an "
+        "official split and the files of --test do not change, even if near duplicates are in "
+        "different sets.",
     ),
 ]
 LayersOfFeatures = Annotated[
@@ -401,7 +401,7 @@ TrainFiles = Annotated[
         "--train",
         metavar="FEATURES.h5",
         help="Feature file to train on, instead of the positional FEATURES.h5. Requires --test. "
-        "Repeat for several encoders.",
+        "Repeat for the same images with other encoders.",
     ),
 ]
 TestFiles = Annotated[
@@ -409,8 +409,8 @@ TestFiles = Annotated[
     input_option(
         "--test",
         metavar="FEATURES.h5",
-        help="Feature file of a separate test set. It replaces cross-validation. Repeat for "
-        "several encoders.",
+        help="Feature file of a separate test set, which replaces cross-validation and the "
+        "official split. Repeat for the same test images with other encoders.",
     ),
 ]
 TrainingFeatures = Annotated[
@@ -427,8 +427,8 @@ ImagesOfFeatures = Annotated[
     input_option(
         "--images",
         metavar="SOURCE",
-        help="Images of the feature files. The checks of file headers and bytes need them. "
-        "Repeatable.",
+        help="Images of the feature files. The checks of EXIF data and JPEG compression need "
+        "them. Repeatable. The sizes and formats of the images are stored in the feature files.",
     ),
 ]
 ImageFolder = Annotated[
@@ -662,8 +662,10 @@ ModelClassifiers = Annotated[
     classifier_option(
         "--clf",
         metavar="NAMES",
-        help="Comma-separated classifiers, for example logreg,svm. Several classifiers form a "
-        "soft vote. `clipfeat classifiers` lists all names.",
+        help="Comma-separated classifiers, for example logreg,svm. Several classifiers are "
+        "combined by --vote. `clipfeat classifiers` lists all names. all: the usual classifiers, "
+        "which have a star in that list. every: all classifiers in that list except zeroshot. "
+        "zeroshot cannot be combined with other classifiers.",
     ),
 ]
 PromptsFile = Annotated[
@@ -682,8 +684,8 @@ ComparedClassifiers = Annotated[
         "--clf",
         metavar="NAMES",
         help="Comma-separated classifiers, for example logreg,triplet+svm. all: the usual "
-        "classifiers, which have a star in the list of `clipfeat classifiers`. every: every "
-        "classifier in that list.",
+        "classifiers, which have a star in the list of `clipfeat classifiers`. every: all "
+        "classifiers in that list except zeroshot, which only `clipfeat fit` supports.",
     ),
 ]
 ScoresFiles = Annotated[
@@ -705,16 +707,22 @@ Scale = Annotated[
         "unit variance per feature), l2 (unit length per image) or none.",
     ),
 ]
+_BALANCE_HELP = (
+    "How to give all classes the same weight. prior: divide the probabilities by the class "
+    "frequencies. weights: weight the training loss by inverse class frequency. sampling: "
+    "oversample the smaller classes. none: no balancing."
+)
 Balance = Annotated[
     str,
     classifier_option(
         "--balance",
         metavar="NAME",
-        help="How to give all classes the same weight. prior: divide the probabilities by the "
-        "class frequencies. weights: weight the training loss by inverse class frequency. "
-        "sampling: oversample the smaller classes. none: no balancing. auto: prior for "
-        "`clipfeat benchmark` with --leave-one-out or --matrix, otherwise none.",
+        help=f"{_BALANCE_HELP} auto: prior with --leave-one-out or --matrix, otherwise none.",
     ),
+]
+BalanceOfModel = Annotated[
+    str,
+    classifier_option("--balance", metavar="NAME", help=f"{_BALANCE_HELP} auto: same as none."),
 ]
 Calibrate = Annotated[
     str,
@@ -732,8 +740,9 @@ Bag = Annotated[
         "--bag",
         min=0,
         metavar="N",
-        help="Number of models to average, 2 or more. The training images are divided into the "
-        "same number of folds, and each model leaves out one fold. 0 fits a single model.",
+        help="Average this number of models. The training images are divided into the same number "
+        "of folds, and each model leaves out one fold. 0 fits a single model on all training "
+        "images. 1 is an error.",
     ),
 ]
 Threshold = Annotated[
@@ -760,18 +769,18 @@ MaxFpr = Annotated[
 _ABSTAIN_HELP = (
     "Store a calibration in the model, with which `clipfeat predict` marks images as unsure. The "
     "calibration gives each image a prediction set, which holds all plausible classes. An image is "
-    "unsure unless this set holds the predicted class and no other. In each class, the prediction "
-    "set lacks the true class for at most the share LEVEL of new images. This holds on average "
-    "over training sets, for new images that are like the training images. A LEVEL of 0.05 needs "
-    "19 images of each class"
+    "unsure unless this set holds the predicted class and no other. Of the new images of each "
+    "class, at most the share LEVEL have a prediction set without this class. This holds on "
+    "average over training sets, for new images that are like the training images. A LEVEL of 0.05 "
+    "needs 19 images of each class"
 )
 Abstain = Annotated[
     float | None,
     classifier_option(
         "--abstain",
         metavar="LEVEL",
-        help=f"{_ABSTAIN_HELP}, and twice as many for classifiers and options that hold out images "
-        "(see --max-fpr).",
+        help=f"{_ABSTAIN_HELP}, and twice as many if images are held out. The help of --max-fpr "
+        "lists the classifiers and options for which this is the case.",
     ),
 ]
 AbstainOfTraining = Annotated[
@@ -779,8 +788,8 @@ AbstainOfTraining = Annotated[
     classifier_option(
         "--abstain",
         metavar="LEVEL",
-        help=f"{_ABSTAIN_HELP}, and twice as many if the fitted classifier or vote uses triplet, "
-        "which the recipe 'faces' may select.",
+        help=f"{_ABSTAIN_HELP}, and twice as many if images are held out. This is the case if the "
+        "chosen classifier or vote contains triplet, which only the recipe 'faces' compares.",
     ),
 ]
 AbstainOfModel = Annotated[
@@ -799,7 +808,8 @@ Positive = Annotated[
         metavar="CLASS",
         help="Name of the positive class, if there are two classes. The false positive rate, the "
         "average precision and the threshold refer to it. By default, the class names determine "
-        "the positive class: fake is positive, and real is negative.",
+        "the positive class: fake is positive, and real is negative. If the names do not determine "
+        "it, it is the last class in alphabetical or numerical order.",
     ),
 ]
 Vote = Annotated[
@@ -867,7 +877,8 @@ Folds = Annotated[
         min=2,
         metavar="N",
         help="Number of cross-validation folds. By default, the official split of the images is "
-        "used if there is one (see --split), otherwise 5 folds.",
+        "used instead of cross-validation if there is one (see --split). Otherwise, there are 5 "
+        "folds.",
     ),
 ]
 SplitColumn = Annotated[
@@ -919,6 +930,15 @@ Repeats = Annotated[
 Seed = Annotated[
     int,
     evaluation_option("--seed", min=0, metavar="N", help="Random seed for folds and classifiers."),
+]
+SeedOfQueue = Annotated[
+    int,
+    evaluation_option(
+        "--seed",
+        min=0,
+        metavar="N",
+        help="Random seed for the classifier and for the clusters of the features.",
+    ),
 ]
 TestImages = Annotated[
     list[str] | None,
@@ -1198,8 +1218,9 @@ AuditPage = Annotated[
     bool,
     output_option(
         "--audit/--no-audit",
-        help="Audit the images for leaks, duplicates and wrong labels. The findings are printed "
-        "and written to the --output folder.",
+        help="Audit the feature files for shortcuts, duplicates and wrong labels, as `clipfeat "
+        "audit` does without --images. The findings are printed and written to the --output "
+        "folder. They do not change the exit code.",
     ),
 ]
 Thumbnails = Annotated[
@@ -1214,8 +1235,9 @@ ShownImages = Annotated[
     output_option(
         "--images",
         metavar="FOLDER",
-        help="Folder of the images in the HTML report. The default is the folder that the feature "
-        "file records, if `clipfeat embed` wrote the file on this computer. Repeatable.",
+        help="Folder of the images in the HTML report. The audit does not use it. The default is "
+        "the folder that the feature file records, if `clipfeat embed` wrote the file on this "
+        "computer. Repeatable.",
     ),
 ]
 ShownTrainingImages = Annotated[
@@ -1332,8 +1354,9 @@ FitThreads = Annotated[
         "-j",
         min=1,
         metavar="N",
-        help="Number of threads. The default is 1 for small data, otherwise the number of cores. "
-        "With --engine ray, this is the number of threads of each fit, by default 1.",
+        help="Number of threads that fit classifiers. The default is 1 for small data, otherwise "
+        "the number of cores. With --engine ray, this is the number of threads of each fit, by "
+        "default 1.",
     ),
 ]
 Device = Annotated[
@@ -1350,8 +1373,8 @@ TimeLimit = Annotated[
     performance_option(
         "--time-limit",
         metavar="SECONDS",
-        help="Time limit in seconds for the parameter search and the fits that follow. Requires "
-        "--tune. Not available with --engine ray.",
+        help="Time limit of the whole parameter search and the fits that follow, in seconds, for "
+        "example 600. Requires --tune. Not available with --engine ray.",
     ),
 ]
 TimeLimitOfTraining = Annotated[
@@ -1359,8 +1382,9 @@ TimeLimitOfTraining = Annotated[
     performance_option(
         "--time-limit",
         metavar="DURATION",
-        help="Time limit of all fits together, for example 90s, 10m or 2h. Each classifier gets an "
-        "equal share, and is left out if it needs more. Encoding the images is not limited.",
+        help="Time limit of all fits together, in seconds, minutes or hours, for example 90s, 10m "
+        "or 2h. Each classifier gets an equal share, and is left out if it needs more. Encoding "
+        "the images is not limited.",
         show_default=False,
     ),
 ]
@@ -1369,8 +1393,9 @@ TimeLimitPerClassifier = Annotated[
     performance_option(
         "--time-limit",
         metavar="SECONDS",
-        help="Stop each classifier after this many seconds, summed over its folds and searches. "
-        "Not available with --engine ray.",
+        help="Time limit of each classifier in seconds, for example 600. It is summed over the "
+        "folds and parameter searches of the classifier, which is stopped after that. Not "
+        "available with --engine ray.",
     ),
 ]
 Accelerate = Annotated[
@@ -1426,7 +1451,7 @@ FIT_OPTIONS = {
 The field ``abstain`` has no option here, because it has no effect in a benchmark.
 """
 
-FIT_OPTIONS_OF_MODEL = {**FIT_OPTIONS, "abstain": Abstain}
+FIT_OPTIONS_OF_MODEL = {**FIT_OPTIONS, "balance": BalanceOfModel, "abstain": Abstain}
 """Command-line option of each field of `clipfeat.zoo.fit_options.FitOptions`, by field name."""
 
 PROTOCOL_OPTIONS = {

@@ -27,7 +27,7 @@ def adapt(
     inputs: "SourceOptions",
     resources: EmbedResources,
     device: options.Device = "auto",
-    overwrite: options.Overwrite = False,
+    overwrite: options.OverwriteModel = False,
     max_bad: options.MaxBad = None,
     progress: options.ShowProgress = True,
 ) -> None:
@@ -35,8 +35,7 @@ def adapt(
 
     The logits of the model are shifted so that its probabilities fit the new images. 10 to 100
     labelled images suffice. Without labels, only a change of the class frequencies is corrected.
-    The shifts are stored in the model file, next to the original model. --undo restores the
-    original model.
+    The model file then holds both the shifts and the original model, which --undo restores.
 
     Example: clipfeat adapt model.clipfeat new/ --labels labels.csv
     """

@@ -52,9 +52,9 @@ def benchmark(
 ) -> None:
     """Compare classifiers and their votes on the same folds.
 
-    A vote combines all fitted classifiers except dummy. The default is a soft vote, which is
-    the average of their probabilities (see --vote). The default protocol is the official split of
-    the images if there is one, otherwise 5-fold cross-validation. Each of --test, --leave-one-out,
+    A vote combines all fitted classifiers except dummy. The default is a soft vote, which is the
+    average of their probabilities (see --vote). The default protocol is the official split of the
+    images if there is one, otherwise 5-fold cross-validation. Each of --test, --leave-one-out,
     --matrix and --few-shot selects another protocol. Only one of them can be used.
 
     Example: clipfeat benchmark out.h5 --clf all --cv 5 -o run/

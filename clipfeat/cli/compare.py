@@ -17,9 +17,10 @@ def compare(
 ) -> None:
     """Compare each benchmark run with the first, image by image.
 
-    Only the images that every run tested are compared. The intervals and p-values are those of
-    paired differences, corrected for multiple comparisons of classifiers and runs. The command also
-    lists the options that differ between the runs.
+    Only the images that every run tested are compared. There must be at least one such image, and
+    each must have the same label in all runs. The intervals and p-values are those of paired
+    differences, corrected for multiple comparisons of classifiers and runs. The command also lists
+    the options that differ between the runs.
 
     Example: clipfeat compare run-clip/ run-effnet/
     """

@@ -9,11 +9,11 @@ def encoders(pattern: options.NamePattern = "") -> None:
     """List the encoders.
 
     The list starts with aliases, which are short names such as clip-vit-b-32. For each alias, the
-    list shows the number of parameters in millions and the licence of the weights. The list
-    also contains the models of open_clip and timm with pretrained weights, the encoders of
-    installed plug-ins, and spectrum. spectrum computes the power spectrum of an image and needs no
-    weights. Encoders marked "no download" work without the Hugging Face hub. Before you use
-    weights, read their licence.
+    list shows the number of parameters in millions and the licence of the weights. The list also
+    contains the models of open_clip and timm with pretrained weights, the encoders of installed
+    plug-ins, and spectrum. spectrum computes the power spectrum of an image and needs no weights.
+    Encoders in local ONNX files, named onnx:FILE, are not listed. Encoders marked "no download"
+    work without the Hugging Face hub. Before you use weights, read their licence.
 
     Example: clipfeat encoders 'timm:*efficientnet_b4*'
     """

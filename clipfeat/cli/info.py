@@ -10,7 +10,8 @@ from clipfeat.cli.exits import print_line, reports_errors
 def info(file: options.AnyFile, failures: options.AllFailures = False) -> None:
     """Show the contents of a feature file, model or run folder.
 
-    A run folder is the folder that `clipfeat benchmark -o` wrote.
+    A run folder is a folder that `clipfeat benchmark -o` wrote, or the subfolder benchmark of a
+    folder that `clipfeat train -o` wrote.
 
     Example: clipfeat info out.h5
     """

@@ -82,7 +82,7 @@ AdaptationSources = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="Images of the new domain, as for `clipfeat predict`, or their feature files. "
-        "Training images of the model are left out.",
+        "Training images of the model are left out. Required, except with --undo.",
     ),
 ]
 FeatureFiles = Annotated[
@@ -106,7 +106,12 @@ Query = Annotated[
     ),
 ]
 ModelFile = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="Model file written by `clipfeat fit`.")
+    Path,
+    typer.Argument(
+        metavar="MODEL",
+        help="Model file that `clipfeat fit`, `clipfeat train` or `clipfeat adapt` wrote, or that "
+        "`clipfeat pull` downloaded.",
+    ),
 ]
 MergedFiles = Annotated[
     list[Path], typer.Argument(metavar="FEATURES.h5", help="Feature files of the same encoder.")
@@ -118,11 +123,15 @@ ForeignFeatures = Annotated[
         help="Folder or file of features that thingsvision or clip-retrieval wrote.",
     ),
 ]
+_RUN_HELP = (
+    "Folder written by `clipfeat benchmark -o`, or the subfolder benchmark of a folder written by "
+    "`clipfeat train -o`."
+)
 RunFolders = Annotated[
     list[Path],
     typer.Argument(
         metavar="RUN",
-        help="Folders written by `clipfeat benchmark -o`. The first one is the reference.",
+        help=f"{_RUN_HELP} The first one is the reference.",
     ),
 ]
 NamePattern = Annotated[
@@ -209,7 +218,7 @@ ImageRootFolder = Annotated[
         help="Folder to which the paths in a table are relative. The paths may be names "
         "or ids without a file suffix. By default, the paths are relative to the folder of the "
         "table, or to the current directory if the table's folder contains none of the images. "
-        "Every image must be in DIR, in the table's folder or in the current directory.",
+        "An absolute path, or a path with .., must lead into one of these folders or into DIR.",
     ),
 ]
 AllowRemote = Annotated[
@@ -457,7 +466,7 @@ EncoderName = Annotated[
         "-e",
         metavar="NAME",
         help="Name of the encoder, for example timm:resnet50.a1_in1k. `clipfeat encoders` lists "
-        "all names.",
+        "the names. onnx:FILE, for example onnx:arcface.onnx, is the encoder in a local ONNX file.",
     ),
 ]
 RecipeName = Annotated[
@@ -465,8 +474,8 @@ RecipeName = Annotated[
     encoder_option(
         "--recipe",
         metavar="NAME",
-        help="Recipe: encoders, image sizes, views, classifiers and votes. `clipfeat recipes` "
-        "lists all recipes.",
+        help="Recipe: encoders, image sizes, layers, views, faces, scaling, classifiers and votes. "
+        "`clipfeat recipes` lists all recipes and their settings.",
     ),
 ]
 EncodersOfRecipe = Annotated[
@@ -476,7 +485,7 @@ EncodersOfRecipe = Annotated[
         "-e",
         metavar="NAMES",
         help="Comma-separated names of encoders that replace those of the recipe, for example "
-        "efficientnet-lite0,efficientnet-lite2.",
+        "efficientnet-lite0,efficientnet-lite2. The names are those of `clipfeat embed --encoder`.",
         show_default=False,
     ),
 ]
@@ -504,7 +513,8 @@ WeightsOfRecipe = Annotated[
         "--weights",
         metavar="FILE",
         help="Local file of weights (.safetensors or .pt) instead of a download from the Hugging "
-        "Face hub. Repeat for each encoder, in the order of the encoders.",
+        "Face hub. Give one file for each encoder of the recipe or of --encoder, in their order. "
+        "One file serves all image sizes of an encoder.",
     ),
 ]
 WeightsFile = Annotated[
@@ -531,8 +541,8 @@ WeightsFiles = Annotated[
         "--weights",
         metavar="FILE",
         help="Local file of weights (.safetensors or .pt) instead of a download from the Hugging "
-        "Face hub. Repeat for each encoder that has weights, in the order that `clipfeat "
-        "info` shows.",
+        "Face hub. Give one file for each encoder of the model that has weights, in the order that "
+        "`clipfeat info` shows. One file serves all image sizes of an encoder.",
     ),
 ]
 Untrained = Annotated[
@@ -558,9 +568,9 @@ Pool = Annotated[
     encoder_option(
         "--pool",
         metavar="NAMES",
-        help="How to pool each layer into one vector: cls (class token), mean, std or max. "
-        "mean+std concatenates both. The default is cls if the network has a class token, "
-        "otherwise mean+std.",
+        help="How to pool each layer of --layers into one vector: cls (class token), mean, std or "
+        "max. mean+std concatenates both. The default is cls if the network has a class token, "
+        "otherwise mean+std. The encoder's output (last) is already one vector and is not pooled.",
     ),
 ]
 ImageSizes = Annotated[
@@ -642,7 +652,7 @@ TestTimeViews = Annotated[
         help="Test-time augmentation with comma-separated views, which are augmented copies of "
         "each image. For example, hflip mirrors the image, and jpeg75 compresses it as JPEG of "
         "quality 75. Also accepts a YAML, JSON or TOML file that defines views. The "
-        "predictions for an image and its views are averaged.",
+        "predictions for an image and its views are combined by --average.",
     ),
 ]
 Degradations = Annotated[
@@ -945,9 +955,10 @@ TestImages = Annotated[
     evaluation_option(
         "--test",
         metavar="SOURCE",
-        help="Images to predict after the model is chosen. Accepts the same sources as `clipfeat "
-        "embed`. The images have no influence on the model. If they have labels, the predictions "
-        "are scored. Repeat for several sources.",
+        help="Images to predict after the model is chosen, from the same kinds of sources as "
+        "SOURCE. They have no influence on the model. If they have labels, the predictions are "
+        "scored. The default is the test images of an official split of SOURCE, if there is one. "
+        "Repeat to add the images of further sources.",
     ),
 ]
 SortMetric = Annotated[
@@ -989,7 +1000,8 @@ AdaptedModelFile = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Model file to write. The default is to change MODEL itself.",
+        help="Model file to write. By default, MODEL itself is changed, for which --overwrite is "
+        "not needed.",
     ),
 ]
 Undo = Annotated[
@@ -1122,6 +1134,9 @@ HtmlPage = Annotated[
     ),
 ]
 Overwrite = Annotated[bool, output_option("--overwrite", help="Replace existing output.")]
+OverwriteModel = Annotated[
+    bool, output_option("--overwrite", help="Replace an existing file of --output.")
+]
 RetryFailed = Annotated[
     bool,
     output_option("--retry-failed", help="Retry images that are recorded as failed."),
@@ -1189,17 +1204,19 @@ Average = Annotated[
     output_option(
         "--average",
         metavar="NAME",
-        help="How to combine the predictions for the frames, faces and views of one file. mean: "
-        "average all predictions. confident (two classes only): if at least 12 predictions, and "
-        "more than 40 % of all, have a probability of the positive class above 0.8, average only "
-        "these. Otherwise, if more than 90 % of all have a probability below 0.2, average only "
-        "these. Otherwise, average all.",
+        help="How to combine the predictions for the frames, faces and --tta views of one file. "
+        "mean: average all predictions. confident (two classes only): if at least 12 predictions, "
+        "and more than 40 % of all, have a probability of the positive class above 0.8, average "
+        "only these. Otherwise, if more than 90 % of all have a probability below 0.2, average "
+        "only these. Otherwise, average all.",
     ),
 ]
 PerPart = Annotated[
     bool,
     output_option(
-        "--per-part", help="Write one row per frame, face or view instead of one row per file."
+        "--per-part",
+        help="Write one row per video frame, face or --tta view instead of one row per file. "
+        "--average then has no effect.",
     ),
 ]
 NeighbourCount = Annotated[
@@ -1255,8 +1272,8 @@ BrowsedRun = Annotated[
     input_option(
         "--run",
         metavar="FOLDER",
-        help="Folder written by `clipfeat benchmark -o`. The page then also shows the out-of-fold "
-        "predictions and the misclassified images.",
+        help=f"{_RUN_HELP} The page then also shows the out-of-fold predictions and the "
+        "misclassified images.",
     ),
 ]
 ExportedRun = Annotated[
@@ -1264,8 +1281,8 @@ ExportedRun = Annotated[
     input_option(
         "--run",
         metavar="FOLDER",
-        help="Folder written by `clipfeat benchmark -o`. The out-of-fold predictions of its best "
-        "entry are added to the output of --format.",
+        help=f"{_RUN_HELP} The out-of-fold predictions of its best entry are added to the output "
+        "of --format.",
     ),
 ]
 BrowsedImages = Annotated[
@@ -1291,8 +1308,8 @@ Prefer = Annotated[
     output_option(
         "--prefer",
         metavar="WHICH",
-        help="Which file wins if the bytes, the label or the group of an image differ between the "
-        "files: first or last. By default, such an image is an error.",
+        help="Which file's row is kept if two files have the same image path with different "
+        "content, labels or groups: first or last. By default, such a path is an error.",
     ),
 ]
 AllFailures = Annotated[

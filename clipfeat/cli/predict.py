@@ -45,9 +45,10 @@ def predict(
 ) -> None:
     """Predict the classes of images.
 
-    The table has one row per image with the path, the predicted class and the class probabilities.
-    For an unreadable image, the row contains the error instead. If the true labels are known, the
-    scores are printed. A model that was fitted with --abstain also marks unsure images.
+    The table has one row per image or video, with the path, the predicted class and the class
+    probabilities. For an unreadable file, the row contains the error instead. If the true labels
+    are known, the scores are printed. A model that was fitted with --abstain also marks unsure
+    images.
 
     Example: clipfeat predict model.clipfeat new/ -o predictions.csv
     """

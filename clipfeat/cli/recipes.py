@@ -7,8 +7,9 @@ from clipfeat.cli.exits import print_line, reports_errors
 def recipes() -> None:
     """List the recipes of `clipfeat train`.
 
-    A recipe is a complete set of choices: encoders, image sizes, layers, views, scaling,
-    classifiers and votes. Each recipe states its source. A star marks the default.
+    A recipe is a complete set of choices: encoders, image sizes, layers, views, faces, scaling,
+    classifiers and votes. Settings with default values are not listed. Each recipe states its
+    source. A star marks the default.
 
     Example: clipfeat recipes
     """

@@ -41,11 +41,11 @@ def train(
 ) -> None:
     """Train a model on images with a recipe.
 
-    A recipe names the encoders and the classifiers. The command writes the features, compares the
-    classifiers and their vote by cross-validation on the training images, and audits the images.
-    The classifier or vote with the best balanced accuracy is fitted on all training images. The
-    images of --test are scored at the end and do not influence the model. The default recipe needs
-    no download.
+    A recipe is a complete set of choices, such as the encoders, the classifiers and the votes. The
+    command writes the features, compares the classifiers and their votes by cross-validation on the
+    training images, and audits the images. The classifier or vote with the best balanced accuracy
+    is fitted on all training images. The images of --test are predicted at the end, scored if they
+    have labels, and do not influence the model. The default recipe needs no download.
 
     Example: clipfeat train images/ -o run/ --test new/
     """

@@ -50,7 +50,7 @@ TrainingFeaturesOfServer = Annotated[
         metavar="FEATURES.h5",
         rich_help_panel=INPUT,
         help="Feature file that the model was fitted on. The page then shows the nearest training "
-        "images. Repeat for several encoders.",
+        "images. By default, it does not show them. Repeat for several encoders.",
     ),
 ]
 TrainingImageFolder = Annotated[

@@ -32,7 +32,7 @@ def benchmark(
     scores: options.ScoresFiles = None,
     group_col: options.GroupColumn = "",
     group_duplicates: options.GroupDuplicatesOfBenchmark = False,
-    merge_labels: options.MergeLabels = False,
+    merge_labels: options.MergeLabelsOfBenchmark = False,
     labels: options.LabelTables = None,
     protocol_options: ProtocolOptions,
     sort: options.SortMetric = "balanced_accuracy",

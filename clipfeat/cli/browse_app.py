@@ -19,7 +19,7 @@ def browse(
     features: options.FeatureFiles = None,
     *,
     run: options.BrowsedRun = None,
-    labels: options.LabelTables = None,
+    labels: options.LabelTablesOfApp = None,
     images: options.BrowsedImages = None,
     label_file: options.LabelFile = None,
     annotator: options.Annotator = "",

@@ -16,7 +16,7 @@ def next_images(
     features: options.FeatureFiles = None,
     *,
     n: options.QueueLength = 50,
-    labels: options.LabelTables = None,
+    labels: options.LabelTablesOfQueue = None,
     seed: options.SeedOfQueue = 0,
     output: options.QueueFile = None,
     overwrite: options.Overwrite = False,

@@ -46,7 +46,8 @@ AuditedSources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE",
-        help="Images, as for `clipfeat embed`, or feature files. Several sources are treated as "
+        help="Images, from the same kinds of sources as for `clipfeat embed`, or feature files. "
+        "Several sources are treated as "
         "splits of one data set, such as training and test. Feature files of different encoders "
         "are joined image by image instead.",
     ),
@@ -55,8 +56,8 @@ LabelledSources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE",
-        help="Labelled images, as for `clipfeat embed`. Use images that the model was not fitted "
-        "on.",
+        help="Labelled images, from the same kinds of sources as for `clipfeat embed`. Training "
+        "images of the model are not scored.",
     ),
 ]
 EmbeddedSources = Annotated[
@@ -73,15 +74,16 @@ SourcesOrFeatures = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE",
-        help="Images to classify, as for `clipfeat embed`, or their feature files, one for each "
-        "encoder of the model.",
+        help="Images to classify, from the same kinds of sources as for `clipfeat embed`, or their "
+        "feature files, one for each encoder of the model.",
     ),
 ]
 AdaptationSources = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="SOURCE",
-        help="Images of the new domain, as for `clipfeat predict`, or their feature files. "
+        help="Images of the new domain, from the same kinds of sources as for `clipfeat embed`, or "
+        "their feature files, one for each encoder of the model. "
         "Training images of the model are left out. Required, except with --undo.",
     ),
 ]
@@ -149,21 +151,62 @@ Repository = Annotated[
 
 # Input
 
-LabelTable = Annotated[
+_LABELS_HELP = (
+    "CSV, TSV or Parquet table with image paths and labels. These labels replace all others, such "
+    "as the names of folders. Images that are not in the table are unlabelled, except with a "
+    "labels.csv of `clipfeat app`, which changes only the labels of its images."
+)
+LabelTable = Annotated[Path | None, input_option("--labels", metavar="TABLE", help=_LABELS_HELP)]
+LabelTableOfTraining = Annotated[
     Path | None,
     input_option(
-        "--labels", metavar="TABLE", help="CSV, TSV or Parquet table with image paths and labels."
+        "--labels",
+        metavar="TABLE",
+        help=f"{_LABELS_HELP} The table is not used for the images of --test.",
     ),
 ]
+LabelTableOfModel = Annotated[
+    Path | None,
+    input_option(
+        "--labels",
+        metavar="TABLE",
+        help="CSV, TSV or Parquet table with image paths and true labels, which replace the names "
+        "of folders and the labels of feature files. Each label must be a class of the model.",
+    ),
+]
+LabelTableOfAudit = Annotated[
+    Path | None,
+    input_option(
+        "--labels",
+        metavar="TABLE",
+        help=f"{_LABELS_HELP} Not available for feature files, which hold their labels.",
+    ),
+]
+_LABEL_TABLES_HELP = (
+    "Table of labels that replace those of the feature file: a labels.csv of `clipfeat app`, or "
+    "another table with image paths and labels, which counts as the labels of one person. Images "
+    "that are not in a table keep their labels. Repeat for several tables. If several people "
+    "labelled an image, it gets the label that most people gave, or no label if there is a tie."
+)
 LabelTables = Annotated[
+    list[Path] | None, input_option("--labels", metavar="TABLE", help=_LABEL_TABLES_HELP)
+]
+LabelTablesOfQueue = Annotated[
     list[Path] | None,
     input_option(
         "--labels",
         metavar="TABLE",
-        help="Table of labels that replace those of the feature file: a labels.csv of `clipfeat "
-        "app`, or another table with image paths and labels. Images that are not in the table keep "
-        "their labels. Repeat for the tables of several people. Each image then gets the label "
-        "that most of them gave, or no label if there is a tie.",
+        help=f"{_LABEL_TABLES_HELP} The default is the labels.csv of `clipfeat app` beside the "
+        "feature file, if there is one.",
+    ),
+]
+LabelTablesOfApp = Annotated[
+    list[Path] | None,
+    input_option(
+        "--labels",
+        metavar="TABLE",
+        help=f"{_LABEL_TABLES_HELP} The labels in --label-file are always loaded, and replace "
+        "these.",
     ),
 ]
 LabelFile = Annotated[
@@ -171,8 +214,9 @@ LabelFile = Annotated[
     output_option(
         "--label-file",
         metavar="FILE",
-        help="CSV file to which each decision about a label is appended. Several people may use "
-        "one file. The default is labels.csv beside the feature file.",
+        help="CSV file to which each decision about a label is appended. Earlier decisions in the "
+        "file are loaded. Several people may use one file, each with another --annotator. The "
+        "default is labels.csv beside the feature file.",
     ),
 ]
 Annotator = Annotated[
@@ -273,13 +317,36 @@ GroupColumn = Annotated[
         "word 'none' ignores the groups of the file.",
     ),
 ]
+_MERGE_HELP = (
+    "Merge classes whose names differ only in capitals or spaces, such as Real and real. By "
+    "default, such classes are an error."
+)
 MergeLabels = Annotated[
+    bool,
+    input_option("--merge-labels", help=f"{_MERGE_HELP} The most frequent spelling is used."),
+]
+MergeLabelsOfEmbedding = Annotated[
     bool,
     input_option(
         "--merge-labels",
-        help="Merge classes whose names differ only in capitals or spaces, such as Real and real. "
-        "If a model or an existing feature file has the class, its spelling there is used. "
-        "Otherwise, the most frequent spelling is used. By default, such classes are an error.",
+        help=f"{_MERGE_HELP} If images are added to an existing feature file, its spellings are "
+        "kept. Otherwise, the most frequent spelling is used.",
+    ),
+]
+MergeLabelsOfBenchmark = Annotated[
+    bool,
+    input_option(
+        "--merge-labels",
+        help=f"{_MERGE_HELP} The most frequent spelling is used. The labels of --test are changed "
+        "to the spellings of the training images.",
+    ),
+]
+MergeLabelsOfModel = Annotated[
+    bool,
+    input_option(
+        "--merge-labels",
+        help="Ignore capitals and spaces when labels are compared with the classes of the model, "
+        "so that the label Real is the class real. By default, such a label matches no class.",
     ),
 ]
 Unlabelled = Annotated[
@@ -334,14 +401,18 @@ FrameCount = Annotated[
         "is 8.",
     ),
 ]
-Faces = Annotated[
+_FACES_HELP = (
+    "Encode faces instead of whole images. crop: one crop that contains all faces. largest: one "
+    "crop of the largest face. all: one crop, and one row, per face. aligned: one crop of the "
+    "largest face, with eyes, nose and mouth at fixed places (not with --face-detector lbp)."
+)
+Faces = Annotated[str | None, input_option("--faces", metavar="MODE", help=_FACES_HELP)]
+FacesOfTraining = Annotated[
     str | None,
     input_option(
         "--faces",
         metavar="MODE",
-        help="Encode faces instead of whole images. crop: one crop that contains all faces. "
-        "largest: one crop of the largest face. all: one crop, and one row, per face. aligned: one "
-        "crop of the largest face, with eyes, nose and mouth at fixed places (not with lbp).",
+        help=f"{_FACES_HELP} The default is the mode of the recipe, if it has one.",
     ),
 ]
 FaceMargin = Annotated[
@@ -453,7 +524,8 @@ ClassFolders = Annotated[
     bool,
     input_option(
         "--class-folders/--no-class-folders",
-        help="Use the first folder of an image's path as its label.",
+        help="Use the first folder of an image's path as its label. --labels replaces these "
+        "labels.",
     ),
 ]
 
@@ -634,14 +706,24 @@ FeatureName = Annotated[
 
 # Augmentation
 
+_VIEWS_HELP = (
+    "Comma-separated views, which are augmented copies of each image. For example, hflip mirrors "
+    "the image, and jpeg75 compresses it as JPEG of quality 75. Also accepts a YAML, JSON or TOML "
+    "file that defines views."
+)
 Views = Annotated[
+    str | None,
+    augmentation_option(
+        "--views", metavar="NAMES", help=f"{_VIEWS_HELP} Each view of an image adds one row."
+    ),
+]
+ViewsOfTraining = Annotated[
     str | None,
     augmentation_option(
         "--views",
         metavar="NAMES",
-        help="Comma-separated views, which are augmented copies of each image. For example, "
-        "hflip mirrors the image, and jpeg75 compresses it as JPEG of quality 75. Also accepts a "
-        "YAML, JSON or TOML file that defines views. Each view of an image adds one row.",
+        help=f"{_VIEWS_HELP} They replace the views of the recipe. Each view of a training image "
+        "adds one row. Test images have no views.",
     ),
 ]
 TestTimeViews = Annotated[
@@ -1163,30 +1245,46 @@ MaxBad = Annotated[
         "--max-bad", min=0, metavar="N", help="Exit with code 3 if more than this many images fail."
     ),
 ]
+_TEMPLATE_HELP = (
+    "Sample submission of a competition, for example sample_submission.csv. The first column with "
+    "a usual name, such as id, holds the image ids: paths or file names, with or without "
+    "extension. If no column has such a name, the first column holds the ids."
+)
 Template = Annotated[
     Path | None,
     output_option(
         "--template",
         metavar="TABLE",
-        help="Sample submission of a competition, for example sample_submission.csv. The first "
-        "column with a usual name, such as id, holds the image ids: paths or file names, with or "
-        "without extension. If no column has such a name, the first column holds the ids. The "
-        "output has the same rows and columns.",
+        help=f"{_TEMPLATE_HELP} The output then has the rows and columns of this table.",
     ),
 ]
-Fill = Annotated[
+TemplateOfTraining = Annotated[
+    Path | None,
+    output_option(
+        "--template",
+        metavar="TABLE",
+        help=f"{_TEMPLATE_HELP} The file submission.csv in the --output folder then has the rows "
+        "and columns of this table, filled with the predictions for the test images.",
+    ),
+]
+_FILL_HELP = (
+    "Content of the columns beside the ids. probability: probability of the positive class. class: "
+    "predicted class. A column named after a class, such as fake or is_fake, is about this class: "
+    "it gets its probability, or with class, 1 or True if it was predicted and 0 or False if not. "
+    "auto: like class if the column holds True/False, whole numbers or, without a class in its "
+    "name, words. Otherwise, and for whole numbers in a column that has exactly the name of a "
+    "class, such as fake, auto is like probability. If there are two columns beside the ids and "
+    "one holds class names, the other gets the probability of the class named in the same row."
+)
+Fill = Annotated[str, output_option("--fill", metavar="KIND", help=_FILL_HELP)]
+FillOfTraining = Annotated[
     str,
     output_option(
         "--fill",
         metavar="KIND",
-        help="Content of the column beside the ids. probability: probability of the positive "
-        "class. class: predicted class. auto: like class if the column holds whole numbers, "
-        "True/False or names, and otherwise like probability. A column named after a class, such "
-        "as fake or is_fake, gets the probability of this class. With --fill class, it instead "
-        "gets 1 or True if this class was predicted, and 0 or False if not. With --fill auto, "
-        "such a column is filled as with --fill class if it holds True/False, or if it holds whole "
-        "numbers and has a name like is_fake. If there are two columns beside the ids and one "
-        "holds class names, the other gets the probability of the class named in the same row.",
+        help=f"{_FILL_HELP} Of two classes, the names determine the positive one: fake is "
+        "positive, and real is negative. If they do not, it is the last class in alphabetical or "
+        "numerical order.",
     ),
 ]
 PositiveOfPredictions = Annotated[
@@ -1512,8 +1610,12 @@ TABLE_OPTIONS = {
 TABLE_PATH_OPTIONS = {"image_root": ImageRootFolder, "allow_remote": AllowRemote}
 """Options of `SOURCE_OPTIONS` for the files that a table names."""
 
+GLOB_OPTIONS = {"real": RealGlobs, "fake": FakeGlobs, "generator_level": GeneratorLevel}
+"""Options of `SOURCE_OPTIONS` for the labels and generators of images."""
+
 AUDITED_TABLE_OPTIONS = {
     **TABLE_OPTIONS,
+    "labels": LabelTableOfAudit,
     "group_col": AuditedGroupColumn,
     **TABLE_PATH_OPTIONS,
 }
@@ -1529,21 +1631,28 @@ SOURCE_OPTIONS = {
     "fps": FramesPerSecond,
     "frames": FrameCount,
     **TABLE_OPTIONS,
-    "merge_labels": MergeLabels,
+    "merge_labels": MergeLabelsOfEmbedding,
     **TABLE_PATH_OPTIONS,
-    "real": RealGlobs,
-    "fake": FakeGlobs,
-    "generator_level": GeneratorLevel,
+    **GLOB_OPTIONS,
 }
 """Command-line option of each parameter of `clipfeat.cli.option_groups.source_options`."""
+
+SOURCE_OPTIONS_OF_TRAINING = {
+    **SOURCE_OPTIONS,
+    "views": ViewsOfTraining,
+    "faces": FacesOfTraining,
+    "labels": LabelTableOfTraining,
+    "merge_labels": MergeLabels,
+}
+"""Options of `SOURCE_OPTIONS` for training with a recipe."""
 
 SOURCE_OPTIONS_OF_MODEL = {
     "fps": FramesPerSecond,
     "frames": FrameCount,
-    "labels": LabelTable,
+    "labels": LabelTableOfModel,
     "path_col": PathColumn,
     "label_col": LabelColumn,
-    "merge_labels": MergeLabels,
+    "merge_labels": MergeLabelsOfModel,
     **TABLE_PATH_OPTIONS,
 }
 """Options of `SOURCE_OPTIONS` for commands that use a model.

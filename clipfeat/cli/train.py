@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @reports_errors
-@expands("inputs", source_options, options.SOURCE_OPTIONS)
+@expands("inputs", source_options, options.SOURCE_OPTIONS_OF_TRAINING)
 def train(
     source: options.Sources,
     *,
@@ -32,8 +32,8 @@ def train(
     test: options.TestImages = None,
     seed: options.Seed = 0,
     output: options.TrainingFolder,
-    template: options.Template = None,
-    fill: options.Fill = "auto",
+    template: options.TemplateOfTraining = None,
+    fill: options.FillOfTraining = "auto",
     overwrite: options.Overwrite = False,
     time_limit: options.TimeLimitOfTraining = "",
     device: options.Device = "auto",

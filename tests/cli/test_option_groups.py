@@ -45,7 +45,8 @@ def test_every_encoder_option_has_a_command_line_option() -> None:
 def test_every_source_option_has_a_command_line_option() -> None:
     """Each parameter of `source_options` has a command-line option."""
     assert set(options.SOURCE_OPTIONS) == set(signature(source_options).parameters)
-    assert options.SOURCE_OPTIONS_OF_MODEL.items() <= options.SOURCE_OPTIONS.items()
+    assert set(options.SOURCE_OPTIONS_OF_TRAINING) == set(options.SOURCE_OPTIONS)
+    assert set(options.SOURCE_OPTIONS_OF_MODEL) <= set(options.SOURCE_OPTIONS)
 
 
 @pytest.mark.parametrize("name", ["embed", "predict", "adapt", "robustness", "explain", "audit"])

@@ -45,8 +45,9 @@ def audit(
     images : path or sequence of paths, optional
         The images of the features. Their headers give properties that feature files do not record.
     inputs : SourceOptions
-        The table of labels, its columns, and the files to which a table may refer. For features,
-        only the group column is used. The options for views, faces and frames are ignored.
+        The table of labels, its columns, the files to which a table may refer, and the patterns of
+        photographs and generated images. For features, only the group column is used. The options
+        for views, faces and frames are ignored.
     n_jobs : int, optional
         Number of threads that read images; by default the number of cores plus one.
     judge, probabilities

@@ -12,6 +12,7 @@ from clipfeat.auditing.subject import Properties, Subject, known_properties, sub
 from clipfeat.errors import UsageError
 from clipfeat.features import FeatureSet, join, order_classes
 from clipfeat.images import open_source
+from clipfeat.images.class_globs import ClassGlobs
 from clipfeat.images.hdf5_images import is_image_set
 from clipfeat.images.listing import is_image
 from clipfeat.images.manifest import TableColumns
@@ -66,6 +67,11 @@ def load_subject(
                 f"--labels cannot be used with {specs[0]}, which is a feature file with its own "
                 "labels. Leave out --labels."
             )
+        if inputs.globs != ClassGlobs():
+            raise UsageError(
+                f"--real, --fake and --generator-level cannot be used with {specs[0]}, which is a "
+                "feature file with its own labels. Leave them out."
+            )
         subject = _of_feature_files(specs, report)
     if inputs.columns.group:
         subject = replace(subject, features=subject.features.grouped_by(inputs.columns.group))
@@ -115,6 +121,7 @@ def _of_sources(
             columns=inputs.columns,
             image_root=inputs.image_root,
             allow_remote=inputs.allow_remote,
+            globs=inputs.globs,
         )
         for spec in ([specs] if is_one_list else specs)
     ]

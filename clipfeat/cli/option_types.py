@@ -1618,6 +1618,7 @@ AUDITED_TABLE_OPTIONS = {
     "labels": LabelTableOfAudit,
     "group_col": AuditedGroupColumn,
     **TABLE_PATH_OPTIONS,
+    **GLOB_OPTIONS,
 }
 """Options of `SOURCE_OPTIONS` for the table of images of an audit."""
 
@@ -1654,6 +1655,7 @@ SOURCE_OPTIONS_OF_MODEL = {
     "label_col": LabelColumn,
     "merge_labels": MergeLabelsOfModel,
     **TABLE_PATH_OPTIONS,
+    **GLOB_OPTIONS,
 }
 """Options of `SOURCE_OPTIONS` for commands that use a model.
 

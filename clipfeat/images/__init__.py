@@ -125,7 +125,7 @@ def open_source(
     StorageError
         If an object store does not answer.
     """
-    if labels is not None and (globs.real or globs.fake):
+    if labels is not None and globs.gives_labels:
         raise UsageError(
             "labels can come from --labels, or from --real and --fake, but not from both. Omit one"
         )

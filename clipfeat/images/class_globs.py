@@ -43,6 +43,11 @@ class ClassGlobs:
     fake: Sequence[str] = ()
     generator_level: int | None = None
 
+    @property
+    def gives_labels(self) -> bool:
+        """Whether the labels of the source are replaced."""
+        return bool(self.real or self.fake)
+
     def __post_init__(self) -> None:
         if self.generator_level is not None and self.generator_level < 1:
             raise UsageError(
@@ -65,7 +70,7 @@ def with_globs(source: ImageSource, globs: ClassGlobs) -> ImageSource:
         If a pattern matches no image. If no generated image is `generator_level` or more folders
         below the source.
     """
-    if globs.real or globs.fake:
+    if globs.gives_labels:
         source = _labelled(source, globs)
     return source if globs.generator_level is None else _of_level(source, globs.generator_level)
 

@@ -10,6 +10,7 @@ from clipfeat.embedding.pipeline import add_views
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import AVERAGES
+from clipfeat.images.class_globs import ClassGlobs
 from clipfeat.images.hdf5_images import is_image_set
 from clipfeat.images.labels import with_labels
 from clipfeat.images.manifest import is_table
@@ -67,8 +68,9 @@ def predict(
     inputs : SourceOptions
         Options for reading images. `labels` is a table of the true classes, with which predictions
         are scored. If the source has features instead of images, this table replaces their labels,
-        and only `labels`, `columns` and `merge_labels` have an effect. `views` are test-time
-        augmentations. `faces` must be None, because the face settings are stored with the model.
+        and only `labels`, `columns` and `merge_labels` have an effect. `globs` is then an error.
+        `views` are test-time augmentations. `faces` must be None, because the face settings are
+        stored with the model.
     average : str
         Name of the average over the parts of a file, in `clipfeat.features.by_file.AVERAGES`.
     per_part : bool
@@ -128,7 +130,8 @@ def _predict(
         return _of_features(fitted, loaded, " + ".join(map(str, specs)), inputs, how)
     report(Phase("listing"))
     listed = open_images(fitted, source, inputs)
-    if inputs.labels is not None or any(is_table(str(spec)) for spec in specs):
+    is_given = inputs.labels is not None or inputs.globs.gives_labels
+    if is_given or any(is_table(str(spec)) for spec in specs):
         table = listed.name if inputs.labels is None else str(inputs.labels)
         check_labels(given_labels(listed, fitted.classes), fitted.classes, table)
     images, views = add_views(listed, inputs.views)
@@ -153,6 +156,11 @@ def _of_features(
     model: Model, features: FeatureSet, name: str, inputs: SourceOptions, average: str | None
 ) -> Predictions:
     """Predict from features. Labels of a table are paired with the files of the features."""
+    if inputs.globs != ClassGlobs():
+        raise UsageError(
+            f"--real, --fake and --generator-level need images, but {name} has features. Leave out "
+            "these options, or pass the images"
+        )
     if inputs.labels is None:
         names = as_classes(features.classes, model.classes, merge=inputs.merge_labels)
         return predictions_of(model, features.renamed_classes(names), average)

@@ -34,6 +34,15 @@ def test_a_feature_file_with_its_images(image_folder: Path) -> None:
     assert "JPEG quantisation" in succeed("audit", "out.h5", "--images", "images").stdout
 
 
+def test_patterns_give_the_labels(image_folder: Path) -> None:
+    """``--real`` and ``--fake`` label images. They cannot be used with a feature file."""
+    words = ("--real", "real", "--fake", "fake/*-0[0-2]*")
+    shown = clipfeat("audit", "images", *words).stdout
+    assert "9 of 24 files have no label" in shown
+    embed()
+    assert_fails(clipfeat("audit", "out.h5", *words), 2, "is a feature file with its own labels")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

@@ -16,6 +16,7 @@ from clipfeat.embedding.pipeline import embed
 from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import ClipfeatWarning, FingerprintError, LabelError, UsageError
 from clipfeat.evaluate.fitting import fit
+from clipfeat.images.class_globs import ClassGlobs
 from clipfeat.images.faces import open_finder
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.model import Model
@@ -109,6 +110,19 @@ def test_options_that_do_not_fit_are_refused(model: Model, image_folder: Path) -
         predict(model, image_folder, inputs=SourceOptions(faces=open_finder("all")))
     with pytest.raises(UsageError, match="'ray' can only write feature files"):
         predict(model, image_folder, resources=EmbedResources(engine="ray"))
+
+
+def test_patterns_give_the_true_labels(model: Model, image_folder: Path, tmp_path: Path) -> None:
+    """Patterns replace the labels of images. With features, they are refused."""
+    swapped = SourceOptions(globs=ClassGlobs(["fake"], ["real/*-0[0-3]*"]))
+    predictions = predict(model, image_folder, inputs=swapped, device="cpu")
+    assert predictions.n_scored == 16
+    assert predictions.scores()["accuracy"] == 0.0
+    with pytest.raises(UsageError, match="--real, --fake and --generator-level need images"):
+        predict(model, tmp_path / "out.h5", inputs=swapped)
+    numbered = replace(model, classes=("0", "1"))
+    with pytest.raises(LabelError, match="match no class of the model"):
+        predict(numbered, image_folder, inputs=SourceOptions(globs=ClassGlobs(["fake"], ["real"])))
 
 
 def test_recorded_failures_have_rows_too(model: Model, image_folder: Path, tmp_path: Path) -> None:

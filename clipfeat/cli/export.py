@@ -92,7 +92,7 @@ def _export_model(
         from clipfeat.exporting.onnx_model import export_onnx
 
         check_file(output, overwrite=overwrite)
-        agreement = export_onnx(file, output, **options)
+        agreement = export_onnx(file, output, overwrite=overwrite, **options)
         return f"{output}: {output.stat().st_size:,} bytes. {_sentence(agreement)}"
     if suffix == ".skops":
         from clipfeat.model import load_model

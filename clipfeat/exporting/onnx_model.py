@@ -8,7 +8,7 @@ from typing import Any
 from clipfeat.embedding.in_memory import weights_of
 from clipfeat.encoders import open_encoder, options_of
 from clipfeat.encoders.encoder import Encoder
-from clipfeat.errors import UsageError, missing_extra
+from clipfeat.errors import OutputExistsError, UsageError, missing_extra
 from clipfeat.exporting.checking import Agreement, check_agreement
 from clipfeat.exporting.classifiers import add_classifier
 from clipfeat.exporting.graph import ML_DOMAIN, ML_OPSET, OPSET, Graph
@@ -53,6 +53,7 @@ def export_onnx(
     *,
     check: ImageInput | None = None,
     weights: str | Path | Sequence[str | Path] = (),
+    overwrite: bool = False,
     progress: bool | Report = True,
 ) -> Agreement:
     """Write a model as one ONNX graph from pixels to probabilities.
@@ -62,12 +63,14 @@ def export_onnx(
     model : Model or path
         A fitted model, or a model file.
     out : path
-        The new file. An existing file is replaced.
+        The new file.
     check : path, sequence of paths, images in memory, or ImageSource, optional
         Images on which the graph is compared with the model, in addition to 200 random images.
         At most 200 of them are used, without training images.
     weights : path, or sequence of path
         Local weight files, as in `clipfeat.predict`.
+    overwrite : bool
+        Replace an existing file.
     progress : bool or callable
         As in `clipfeat.predict`.
 
@@ -80,6 +83,8 @@ def export_onnx(
     ------
     MissingExtraError
         If onnx, onnxruntime or onnxscript is not installed.
+    OutputExistsError
+        If the file exists and `overwrite` is false.
     UsageError
         If an encoder or a classifier cannot be exported. If the file would have 2 GiB or more.
     DataError
@@ -87,6 +92,8 @@ def export_onnx(
         many verdicts differ. If the probabilities hardly vary on the images.
     """
     target = local_path(out)
+    if target.exists() and not overwrite:
+        raise OutputExistsError(f"{target} exists. Choose another path, or pass --overwrite")
     with storage_errors(f"creating {target.parent}"):
         target.parent.mkdir(parents=True, exist_ok=True)
     exported = to_onnx(model, check=check, weights=weights, progress=progress)
@@ -124,14 +131,30 @@ def to_onnx(
         report(Phase("exporting"))
         proto = _join(inputs, encoders, classifier, output, len(fitted.classes))
         onnx.helper.set_model_props(proto, metadata(description))
-        if proto.ByteSize() > MAX_BYTES:
-            raise UsageError(
-                f"the ONNX file would have {proto.ByteSize():,} bytes, more than the format "
-                "allows. Use a smaller encoder, or a classifier that stores no training rows"
-            )
-        data = proto.SerializeToString()
+        data = serialized(proto)
         agreement = check_agreement(data, fitted, description, encoders, check, report)
         return OnnxExport(data, description, agreement)
+
+
+def serialized(proto: Any) -> bytes:
+    """Return the bytes of an ONNX model.
+
+    Raises
+    ------
+    UsageError
+        If the file would have 2 GiB or more.
+    """
+    from google.protobuf.message import EncodeError
+
+    try:
+        if proto.ByteSize() <= MAX_BYTES:
+            return bytes(proto.SerializeToString())
+    except (EncodeError, ValueError):  # Protocol Buffers do not even count so many bytes
+        pass
+    raise UsageError(
+        "the ONNX file would have 2 GiB or more, which its format does not allow. Use a smaller "
+        "encoder, or a classifier that stores no training rows"
+    )
 
 
 def _open(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipfeat.errors import DataError
+from clipfeat.errors import DataError, OutputExistsError
 from clipfeat.model import Model, load_model
 from clipfeat.model.abstention import Abstention
 from clipfeat.model.adaptation import Adaptation
@@ -57,6 +57,9 @@ def test_an_onnx_file_may_be_in_a_new_folder(
     monkeypatch.setattr(onnx_model, "to_onnx", lambda *args, **options: exported)
     onnx_model.export_onnx("model.clipfeat", tmp_path / "new" / "model.onnx")
     assert (tmp_path / "new" / "model.onnx").read_bytes() == b"graph"
+    with pytest.raises(OutputExistsError, match=r"model\.onnx exists"):
+        onnx_model.export_onnx("model.clipfeat", tmp_path / "new" / "model.onnx")
+    onnx_model.export_onnx("model.clipfeat", tmp_path / "new" / "model.onnx", overwrite=True)
 
 
 def test_features_of_another_width_are_refused() -> None:

@@ -15,7 +15,7 @@ from clipfeat.errors import DataError, UsageError
 from clipfeat.exporting import checking
 from clipfeat.exporting.checking import GENERATED, generated_images
 from clipfeat.exporting.notes import input_notes
-from clipfeat.exporting.onnx_model import OnnxExport, export_onnx, to_onnx
+from clipfeat.exporting.onnx_model import OnnxExport, export_onnx, serialized, to_onnx
 from clipfeat.features import FeatureSet
 from clipfeat.images.record import image_key
 from clipfeat.model import Model
@@ -25,6 +25,7 @@ from tests.images.test_video import write as write_video
 from tests.model.test_codecs import fitted
 
 onnx = pytest.importorskip("onnx")
+EncodeError = pytest.importorskip("google.protobuf.message").EncodeError
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
@@ -191,6 +192,20 @@ def test_a_model_of_arrays_is_refused(two_sizes: Model, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no encoder to export"):
         export_onnx(model, tmp_path / "model.onnx", progress=False)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [EncodeError, ValueError, None])
+def test_a_graph_of_two_gib_is_refused(error: type[Exception] | None) -> None:
+    """Protocol Buffers raise an error of their own already when they count the bytes."""
+
+    class Large:
+        def ByteSize(self) -> int:
+            if error is not None:
+                raise error("Failed to serialize proto")
+            return 2**31
+
+    with pytest.raises(UsageError, match="2 GiB or more"):
+        serialized(Large())
 
 
 def test_generated_images_vary() -> None:

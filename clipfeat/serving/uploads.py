@@ -4,6 +4,7 @@ A form is parsed in memory while it arrives. Nothing is written to the disk.
 """
 
 import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from clipfeat.serving.limits import ServingLimits
+
+# The parser logs a warning for each malformed form, which any client can send.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 FILES, URLS = "files", "urls"
 FORM, JSON = "multipart/form-data", "application/json"

@@ -340,7 +340,6 @@ def check_same(expected: Sequence[EncoderSpec], got: Sequence[EncoderSpec]) -> N
     for a, b in zip(expected, got, strict=True):
         if a != b:
             raise FingerprintError(
-                "the features come from another encoder than those of the model or the feature "
-                f"file. Expected and found: {'; '.join(a.differences(b))}. Use the same encoder "
-                "and the same weights"
+                f"the features come from another encoder ({'; '.join(a.differences(b))}, where "
+                "the first value is the expected one). Use the same encoder and the same weights"
             )

@@ -118,8 +118,9 @@ def _with_positive(predictions: "Predictions", positive: str) -> "Predictions":
     """Set the positive class, and print that this does not change the predicted classes."""
     if predictions.threshold is not None and positive != predictions.positive:
         print_error_line(
-            f"the predicted classes do not change with --positive {positive}: the model predicts "
-            f"{predictions.positive} above its threshold {predictions.threshold:.4f}"
+            f"--positive {positive} changes the scores, but not the predicted classes, because the "
+            f"model predicts {predictions.positive} if its probability is above "
+            f"{predictions.threshold:.4f}"
         )
     return predictions.with_positive(positive)
 
@@ -135,7 +136,7 @@ def print_unsure(predictions: "Predictions") -> None:
     print_error_line(f"unsure: {n_unsure} of {counted(n, 'image')}, level {abstention.level:g}")
     if missed := predictions.missed:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in missed.items())
-        print_error_line(f"scored images whose prediction set lacks their class: {shares}")
+        print_error_line(f"images whose prediction set lacks their true class: {shares}")
 
 
 def print_scores(predictions: "Predictions") -> None:

@@ -58,8 +58,8 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     if len(held) < 2:
         raise UsageError(
             f"--leave-one-out needs 2 or more values that can be left out, but column {column!r} "
-            f"has {len(held)}. A value cannot be left out if it is the only value with one of its "
-            "classes, or if it has only images of the negative class. The values of the "
+            f"has {len(held)}. A value cannot be left out if it has only images of the negative "
+            "class, or a class that occurs under no other value. The values of the "
             f"column are {', '.join(map(repr, np.unique(values).tolist()[:10]))}. "
             "Pass another column"
         )

@@ -98,7 +98,7 @@ def _execute(
                     message = ray.get(done)
                 except (NodeDiedError, OutOfMemoryError, WorkerCrashedError) as error:
                     result: Any = DataError(
-                        f"the worker ended unexpectedly in every attempt (at most {ATTEMPTS}) "
+                        f"the worker ended unexpectedly, also when the fit was repeated "
                         f"({first_line(error)}). It probably ran out of memory, or a library "
                         "crashed. Use fewer rows or another classifier"
                     )

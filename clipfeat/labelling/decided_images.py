@@ -126,7 +126,7 @@ def check_shared_label_file(
         )
         if path := next(another, ""):
             raise RefusedFileError(
-                f"{file} is from an earlier version and stores no content hashes. It is unknown "
-                f"whether its decision on {path!r} applies to this image or to the image with the "
-                f"same path in {other.name}. Pass another file with --label-file"
+                f"{file} is from an earlier version and stores no content hashes. Its decision on "
+                f"{path!r} may apply to the image of {other.name} with the same path. Pass another "
+                "file with --label-file"
             )

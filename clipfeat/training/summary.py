@@ -71,8 +71,8 @@ def next_steps(training: Training) -> list[str]:
     steps = []
     if audit is not None and audit.has_leak:
         steps.append(
-            "Correct the leaks that the audit found, because they can raise the scores: "
-            f"{folder / AUDIT / 'files.csv'}"
+            f"Correct the leaks that {folder / AUDIT / 'files.csv'} lists. They can make the "
+            "scores too high."
         )
     failed = sum(one.progress.failed for one in training.features[:1])
     if training.test is not None and not training.test_name:

@@ -126,7 +126,7 @@ def test_the_same_rows(cluster: None, image_folder: Path, tmp_path: Path) -> Non
 def test_the_engines_resume_each_others_files(
     cluster: None, image_folder: Path, tmp_path: Path
 ) -> None:
-    """Neither engine encodes rows of the other again. Copies get equal rows."""
+    """Neither engine encodes rows of the other again. Identical images get equal rows."""
     first = min(image_folder.rglob("*.png"))
     (image_folder / "real" / "copy.png").write_bytes(first.read_bytes())
     embed(image_folder, tmp_path / "whole.h5", encoder="spectrum", options=CPU)

@@ -81,7 +81,7 @@ def test_every_classifier(name: str) -> None:
 )
 @pytest.mark.parametrize("name", ["logreg", "knn"])
 def test_options_for_two_classes(name: str, options: FitOptions) -> None:
-    """A classifier with decision scores and one without are exported with the options."""
+    """The options for two classes are exported with and without decision scores."""
     check(fitted(name, data(2), options), data(2))
 
 

@@ -54,7 +54,7 @@ def is_odd(pixels: RGB) -> bool:
 
 
 def write_images(folder: Path, odd: list[int], *, cut: bool = False) -> list[str]:
-    """Write noise of two classes, and return the paths of the odd images."""
+    """Write images, some of which will be refused. Return the paths of the latter."""
     rng = np.random.default_rng(0)
     paths = [f"{'ab'[number % 2]}{number}.png" for number in range(N_IMAGES)]
     for number, path in enumerate(paths):

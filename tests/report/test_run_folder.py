@@ -98,7 +98,7 @@ def test_parquet_and_csv_hold_the_same_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["run.json", "probabilities.npz", "scores.parquet"])
 def test_a_damaged_run_is_refused(damage: str, tmp_path: Path) -> None:
-    """A missing, truncated or unrelated file is one error."""
+    """A missing, truncated or unrelated file of a run raises an error."""
     run = benchmark(generators(), "logreg", protocol=3)
     save_run(run, tmp_path, page=None)
     whole = (tmp_path / damage).read_bytes()

@@ -21,7 +21,7 @@ ABOUT = {
 
 
 def filled(path: Path, precision: str = "fp32") -> Path:
-    """Return a file of a snapshot and a part with two rows, and a column named like a dataset."""
+    """Write two rows, one in the snapshot and one in a part, with a column named ``features``."""
     spec = make_spec(n_features=2, precision=precision)
     columns = (("split", "train"), ("label,x", "a"), ("path", "no"), ("features", "no"))
     with FeatureWriter(path, spec) as writer:
@@ -51,7 +51,7 @@ def test_parquet(tmp_path: Path, precision: str) -> None:
 
 
 def test_npz(tmp_path: Path) -> None:
-    """An npz file has the names of the feature file, and is loaded without pickle."""
+    """The arrays of an npz file have the names of the datasets, and are loaded without pickle."""
     export(filled(tmp_path / "out.h5"), tmp_path / "x.npz")
     with np.load(tmp_path / "x.npz", allow_pickle=False) as found:
         assert np.array_equal(found["features"], VALUES)

@@ -14,7 +14,7 @@ SPEC = make_spec(n_features=3)
 
 
 def test_a_link_is_followed_for_parts_and_for_the_file(tmp_path: Path) -> None:
-    """Through a link, parts, lock and snapshot are written beside its target."""
+    """If the output is a link, parts, lock and snapshot are written beside the link's target."""
     (tmp_path / "disk").mkdir()
     link, target = tmp_path / "out.h5", tmp_path / "disk" / "out.h5"
     link.symlink_to(target)

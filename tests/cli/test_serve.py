@@ -66,6 +66,6 @@ def test_invalid_options(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("text").write_text("text")
     assert_fails(clipfeat("serve", "text"), 6, "not a clipfeat model file")
     result = clipfeat(*words, "--port", 0, "--features", "other.h5")
-    assert_fails(result, 6, "the encoder of these features differs")
+    assert_fails(result, 6, "the features come from another encoder")
     monkeypatch.setattr(installed, "find_spec", lambda name: None)
     assert_fails(clipfeat(*words), 1, "pip install 'clipfeat[app]'")

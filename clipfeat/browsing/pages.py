@@ -38,7 +38,7 @@ MAX_DETAILS = 1_000
 TOP_CLASSES = 6
 """Number of classes whose probability the panel of an image shows."""
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)  # the routes may change with the page
 
 
 def session_of(request: Request) -> BrowseSession:

@@ -18,7 +18,7 @@ PACKAGE = "clipfeat.labelling"
 MAX_NAME = 1_000
 """Maximum length of the name of a class in a request."""
 
-router = APIRouter(prefix="/label")
+router = APIRouter(prefix="/label", include_in_schema=False)  # as in `clipfeat.browsing.pages`
 Row = Annotated[int, Body(embed=True)]
 ClassName = Annotated[str, Body(embed=True, max_length=MAX_NAME)]
 

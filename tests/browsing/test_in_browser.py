@@ -241,3 +241,17 @@ def test_colours_follow_the_colour_scheme(page: "Page", scheme: str) -> None:
     )
     assert (paper < 60) == (scheme == "dark")
     assert abs(paper - ink) > 150
+
+
+def test_a_list_follows_a_correction(page: "Page") -> None:
+    """A corrected image leaves the list of errors, and the view stays in place."""
+    page.select_option("select[name=show]", "errors")
+    page.locator("#count", has_text=" of ").wait_for()
+    text = page.inner_text("#count")
+    n = int(text.partition(" ")[0].replace(",", ""))
+    page.locator("#grid .cell").nth(3).click()
+    page.locator("#panel [data-label][aria-pressed=false]").first.click()
+    wait_for_count(page, text.replace(f"{n:,} of", f"{n - 1:,} of"))
+    assert page.get_attribute("#grid", "aria-activedescendant") == "cell-3"
+    page.keyboard.press("u")
+    wait_for_count(page, text)

@@ -94,6 +94,11 @@ def test_a_value_with_control_characters_is_a_filter(client: Any) -> None:
     assert rows.tolist() == list(range(20))
 
 
+def test_the_routes_of_the_page_are_no_api(client: Any) -> None:
+    """They may change with the page, so the OpenAPI description does not list them."""
+    assert client.get("/openapi.json").json()["paths"] == {}
+
+
 def test_rows_and_details(client: Any, session: BrowseSession) -> None:
     """Rows are compact arrays, and the details belong to the rows of the query."""
     predictions = session.predictions("svm")

@@ -18,7 +18,7 @@ STYLES = {"leak": "bold red", "warning": "yellow", "note": None}
 
 
 @reports_errors
-@expands("inputs", source_options, options.AUDITED_TABLE_OPTIONS)
+@expands("inputs", source_options, options.AUDITED_SOURCE_OPTIONS)
 def audit(
     source: options.AuditedSources,
     *,

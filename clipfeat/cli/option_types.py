@@ -272,13 +272,19 @@ AllowRemote = Annotated[
         help="Download images from the addresses in a table, such as https:// or s3:// addresses.",
     ),
 ]
-RealGlobs = Annotated[
+_REAL_HELP = (
+    "Label images as real by their path below the source, for example '**/0_real' or 'RAISE'. A "
+    "pattern that matches a folder covers all images below it. Cannot be combined with --labels. "
+    "Repeatable."
+)
+RealGlobs = Annotated[list[str] | None, input_option("--real", metavar="GLOB", help=_REAL_HELP)]
+RealGlobsOfImages = Annotated[
     list[str] | None,
     input_option(
         "--real",
         metavar="GLOB",
-        help="Label images as real by their path below the source, for example '**/0_real' or "
-        "'RAISE'. A pattern that matches a folder covers all images below it. Repeatable.",
+        help=f"{_REAL_HELP} --real, --fake and --generator-level are not available for feature "
+        "files.",
     ),
 ]
 FakeGlobs = Annotated[
@@ -318,27 +324,26 @@ GroupColumn = Annotated[
     ),
 ]
 _MERGE_HELP = (
-    "Merge classes whose names differ only in capitals or spaces, such as Real and real. By "
-    "default, such classes are an error."
+    "Merge classes whose names differ only in capitals or spaces, such as Real and real. A merged "
+    "class has its most frequent spelling"
 )
+_NOT_MERGED_HELP = "By default, such classes are an error."
 MergeLabels = Annotated[
-    bool,
-    input_option("--merge-labels", help=f"{_MERGE_HELP} The most frequent spelling is used."),
+    bool, input_option("--merge-labels", help=f"{_MERGE_HELP}. {_NOT_MERGED_HELP}")
 ]
 MergeLabelsOfEmbedding = Annotated[
     bool,
     input_option(
         "--merge-labels",
-        help=f"{_MERGE_HELP} If images are added to an existing feature file, its spellings are "
-        "kept. Otherwise, the most frequent spelling is used.",
+        help=f"{_MERGE_HELP}, or its spelling in the existing feature file to which images are "
+        f"added. {_NOT_MERGED_HELP}",
     ),
 ]
 MergeLabelsOfBenchmark = Annotated[
     bool,
     input_option(
         "--merge-labels",
-        help=f"{_MERGE_HELP} The most frequent spelling is used. The labels of --test are changed "
-        "to the spellings of the training images.",
+        help=f"{_MERGE_HELP} among the training images, also in --test. {_NOT_MERGED_HELP}",
     ),
 ]
 MergeLabelsOfModel = Annotated[
@@ -722,7 +727,7 @@ ViewsOfTraining = Annotated[
     augmentation_option(
         "--views",
         metavar="NAMES",
-        help=f"{_VIEWS_HELP} They replace the views of the recipe. Each view of a training image "
+        help=f"{_VIEWS_HELP} The views replace those of the recipe. Each view of a training image "
         "adds one row. Test images have no views.",
     ),
 ]
@@ -1268,13 +1273,14 @@ TemplateOfTraining = Annotated[
     ),
 ]
 _FILL_HELP = (
-    "Content of the columns beside the ids. probability: probability of the positive class. class: "
-    "predicted class. A column named after a class, such as fake or is_fake, is about this class: "
-    "it gets its probability, or with class, 1 or True if it was predicted and 0 or False if not. "
-    "auto: like class if the column holds True/False, whole numbers or, without a class in its "
-    "name, words. Otherwise, and for whole numbers in a column that has exactly the name of a "
-    "class, such as fake, auto is like probability. If there are two columns beside the ids and "
-    "one holds class names, the other gets the probability of the class named in the same row."
+    "Content of the columns beside the ids: probability, class or auto. A column named after a "
+    "class, such as fake or is_fake, gets the probability of this class. With class, it gets 1 or "
+    "True if this class was predicted, and 0 or False if not. auto selects class for such a column "
+    "if it holds True/False, or if it has a name like is_fake and holds whole numbers. Any other "
+    "column gets the probability of the positive class or, with class, the predicted class. auto "
+    "selects class for it if it holds True/False, whole numbers or names. In all other cases, auto "
+    "selects probability. If there are two columns beside the ids and one holds class names, the "
+    "other gets the probability of the class named in the same row."
 )
 Fill = Annotated[str, output_option("--fill", metavar="KIND", help=_FILL_HELP)]
 FillOfTraining = Annotated[
@@ -1487,9 +1493,9 @@ TimeLimit = Annotated[
     float | None,
     performance_option(
         "--time-limit",
-        metavar="SECONDS",
-        help="Time limit of the whole parameter search and the fits that follow, in seconds, for "
-        "example 600. Requires --tune. Not available with --engine ray.",
+        metavar="DURATION",
+        help="Time limit of the whole parameter search and the fits that follow, for example 90s, "
+        "10m or 2h. Requires --tune. Not available with --engine ray.",
     ),
 ]
 TimeLimitOfTraining = Annotated[
@@ -1497,9 +1503,8 @@ TimeLimitOfTraining = Annotated[
     performance_option(
         "--time-limit",
         metavar="DURATION",
-        help="Time limit of all fits together, in seconds, minutes or hours, for example 90s, 10m "
-        "or 2h. Each classifier gets an equal share, and is left out if it needs more. Encoding "
-        "the images is not limited.",
+        help="Time limit of all fits together, for example 90s, 10m or 2h. Each classifier gets an "
+        "equal share, and is left out if it needs more. Encoding the images is not limited.",
         show_default=False,
     ),
 ]
@@ -1507,10 +1512,10 @@ TimeLimitPerClassifier = Annotated[
     float | None,
     performance_option(
         "--time-limit",
-        metavar="SECONDS",
-        help="Time limit of each classifier in seconds, for example 600. It is summed over the "
-        "folds and parameter searches of the classifier, which is stopped after that. Not "
-        "available with --engine ray.",
+        metavar="DURATION",
+        help="Time limit of each classifier, for example 90s, 10m or 2h, summed over its folds and "
+        "parameter searches. A classifier that needs more is stopped. Not available with --engine "
+        "ray.",
     ),
 ]
 Accelerate = Annotated[
@@ -1613,14 +1618,15 @@ TABLE_PATH_OPTIONS = {"image_root": ImageRootFolder, "allow_remote": AllowRemote
 GLOB_OPTIONS = {"real": RealGlobs, "fake": FakeGlobs, "generator_level": GeneratorLevel}
 """Options of `SOURCE_OPTIONS` for the labels and generators of images."""
 
-AUDITED_TABLE_OPTIONS = {
+AUDITED_SOURCE_OPTIONS = {
     **TABLE_OPTIONS,
     "labels": LabelTableOfAudit,
     "group_col": AuditedGroupColumn,
     **TABLE_PATH_OPTIONS,
     **GLOB_OPTIONS,
+    "real": RealGlobsOfImages,
 }
-"""Options of `SOURCE_OPTIONS` for the table of images of an audit."""
+"""Options of `SOURCE_OPTIONS` for the images of an audit."""
 
 SOURCE_OPTIONS = {
     "views": Views,
@@ -1656,6 +1662,7 @@ SOURCE_OPTIONS_OF_MODEL = {
     "merge_labels": MergeLabelsOfModel,
     **TABLE_PATH_OPTIONS,
     **GLOB_OPTIONS,
+    "real": RealGlobsOfImages,
 }
 """Options of `SOURCE_OPTIONS` for commands that use a model.
 

@@ -22,6 +22,7 @@ from clipfeat.cli.panels import (
     OUTPUT,
     PERFORMANCE,
 )
+from clipfeat.cli.parsing import parse_time_limit
 
 input_option = partial(typer.Option, rich_help_panel=INPUT)
 encoder_option = partial(typer.Option, rich_help_panel=ENCODER)
@@ -1494,6 +1495,7 @@ TimeLimit = Annotated[
     performance_option(
         "--time-limit",
         metavar="DURATION",
+        parser=parse_time_limit,
         help="Time limit of the whole parameter search and the fits that follow, for example 90s, "
         "10m or 2h. Requires --tune. Not available with --engine ray.",
     ),
@@ -1513,6 +1515,7 @@ TimeLimitPerClassifier = Annotated[
     performance_option(
         "--time-limit",
         metavar="DURATION",
+        parser=parse_time_limit,
         help="Time limit of each classifier, for example 90s, 10m or 2h, summed over its folds and "
         "parameter searches. A classifier that needs more is stopped. Not available with --engine "
         "ray.",

@@ -144,7 +144,7 @@ def test_votes_are_compared_with_their_members(image_folder: Path) -> None:
 def test_tuned_parameters_are_printed_and_saved(image_folder: Path) -> None:
     """The run folder records the parameters that each search chose."""
     embed()
-    words = ("--clf", "logreg,knn", "--cv", 2, "--tune", "--time-limit", 60, "-o", "run")
+    words = ("--clf", "logreg,knn", "--cv", 2, "--tune", "--time-limit", "1m", "-o", "run")
     result = succeed("benchmark", "out.h5", *words)
     assert "candidates in 2 searches)" in result.stdout
     tuned = json.loads(Path("run/leaderboard.json").read_text())["about"]["tuned"]

@@ -10,8 +10,7 @@ from clipfeat.cli.exits import print_line, reports_errors
 def info(file: options.AnyFile, failures: options.AllFailures = False) -> None:
     """Show the contents of a feature file, model or run folder.
 
-    A run folder is a folder that `clipfeat benchmark -o` wrote, or the subfolder benchmark of a
-    folder that `clipfeat train -o` wrote.
+    A run folder is a folder that `clipfeat benchmark -o` or `clipfeat train -o` wrote.
 
     Example: clipfeat info out.h5
     """
@@ -19,10 +18,13 @@ def info(file: options.AnyFile, failures: options.AllFailures = False) -> None:
 
     from clipfeat.errors import RefusedFileError
 
-    if (file / "run.json").is_file():
-        _print_run(file)
-        return
     if file.is_dir():
+        from clipfeat.report.run_folder import RUN, run_folder
+
+        folder = run_folder(file)
+        if (folder / RUN).is_file():
+            _print_run(folder)
+            return
         raise RefusedFileError(
             f"{file} is a folder without a benchmark run. Give a feature file, a model file or a "
             "run folder."

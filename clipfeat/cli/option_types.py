@@ -126,10 +126,7 @@ ForeignFeatures = Annotated[
         help="Folder or file of features that thingsvision or clip-retrieval wrote.",
     ),
 ]
-_RUN_HELP = (
-    "Folder written by `clipfeat benchmark -o`, or the subfolder benchmark of a folder written by "
-    "`clipfeat train -o`."
-)
+_RUN_HELP = "Folder written by `clipfeat benchmark -o` or `clipfeat train -o`."
 RunFolders = Annotated[
     list[Path],
     typer.Argument(

@@ -55,6 +55,8 @@ OLD_COMMAND = "asked.json"
 """Earlier name of `COMMAND`, which is still read."""
 LOCK = ".lock"
 RUN = "run.json"
+OF_TRAINING = "benchmark"
+"""Name of the run folder in a folder of `clipfeat.train`."""
 PROBABILITIES = "probabilities.npz"
 VERSION = 1
 MAX_RECORD = 2**26
@@ -287,8 +289,24 @@ def _arrays_file(run: Benchmark) -> bytes:
     return buffer.getvalue()
 
 
+def run_folder(folder: str | Path) -> Path:
+    """Return a run folder, which may be given as the folder of `clipfeat.train` that contains it.
+
+    A folder without a run is returned unchanged.
+    """
+    target = local_path(folder)
+    of_training = target / OF_TRAINING
+    is_training = not (target / RUN).exists() and (of_training / RUN).is_file()
+    return of_training if is_training else target
+
+
 def load_run(folder: str | Path) -> Benchmark:
     """Read a run that `save_run` wrote.
+
+    Parameters
+    ----------
+    folder : path
+        A run folder, or a folder of `clipfeat.train`.
 
     Returns
     -------
@@ -300,7 +318,7 @@ def load_run(folder: str | Path) -> Benchmark:
     RefusedFileError
         If the folder holds no run. If the run is damaged or of another format.
     """
-    target = local_path(folder)
+    target = run_folder(folder)
     try:
         described = json.loads(read_regular(target / RUN, MAX_RECORD), parse_int=json_integer)
         return _run_from_files(described, read_arrays(target / PROBABILITIES), target)

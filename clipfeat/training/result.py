@@ -9,10 +9,11 @@ from clipfeat.embedding.embed_report import EmbedReport
 from clipfeat.evaluate import Benchmark, Leaderboard
 from clipfeat.model import Model
 from clipfeat.prediction.predictions import Predictions
+from clipfeat.report.run_folder import OF_TRAINING
 from clipfeat.training.recipe import Recipe
 
 MODEL, RECORD, SUMMARY = "model.clipfeat", "train.json", "summary.md"
-PREDICTIONS, BENCHMARK, AUDIT = "predictions.csv", "benchmark", "audit"
+PREDICTIONS, BENCHMARK, AUDIT = "predictions.csv", OF_TRAINING, "audit"
 SUBMISSION = "submission.csv"
 
 

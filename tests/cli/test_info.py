@@ -55,6 +55,9 @@ def test_a_run_folder(image_folder: Path) -> None:
     about = json.loads(Path("run/run.json").read_text())["about"]
     assert f"data fingerprint  {about['data_fingerprint']}" in shown
     assert about["command"] in shown
+    Path("training").mkdir()
+    Path("run").rename("training/benchmark")
+    assert "2-fold on 24 images" in succeed("info", "training").stdout
 
 
 def test_mistakes(image_folder: Path) -> None:

@@ -53,6 +53,13 @@ def test_loading_restores_a_run(protocol: Protocol, options: FitOptions, tmp_pat
     assert list(loaded.columns) == ["generator"]
 
 
+def test_a_folder_of_training_holds_a_run(tmp_path: Path) -> None:
+    """A folder of `clipfeat.train` can be loaded like the run folder in it."""
+    run = make_run(with_generators(30))
+    save_run(run, tmp_path / "benchmark", page=None)
+    assert load_run(tmp_path).entries == load_run(tmp_path / "benchmark").entries == run.entries
+
+
 def test_loading_restores_the_choice_on_val(tmp_path: Path) -> None:
     """A loaded run has the order, columns and remarks of the saved run."""
     data = with_generators(30)

@@ -282,7 +282,10 @@ def generated_images(size: int, n: int) -> Iterator[RGB]:
     """
     rng = np.random.default_rng(0)
     for _ in range(n):
-        height, width = (int(side) for side in rng.integers(max(8, size // 2), size * 3 // 2, 2))
+        least = max(8, size // 2)
+        height, width = (
+            int(side) for side in rng.integers(least, max(2 * least, size * 3 // 2), 2)
+        )
         pixels = np.zeros((height, width, 3))
         for scale in 2 ** np.arange(6):
             shape = (height // scale + 1, width // scale + 1, 3)

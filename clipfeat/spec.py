@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import accumulate, pairwise, starmap
-from math import ceil
+from math import ceil, prod
 from typing import Any
 
 from clipfeat.encoder_arguments import check_arguments
@@ -150,7 +150,7 @@ class EncoderSpec:
     def differences(self, other: "EncoderSpec") -> list[str]:
         """List the fields that differ in `other`, as ``"field: own value, not other value"``."""
         pairs = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-        return [f"{name}: {a!r}, not {b!r}" for name, a, b in pairs if a != b]
+        return [f"{name}: {_short(a)}, not {_short(b)}" for name, a, b in pairs if a != b]
 
     @property
     def parts(self) -> list[str]:
@@ -272,6 +272,12 @@ class EncoderSpec:
             )
 
 
+def _short(value: object) -> str:
+    """Return the repr of a value, without the end of a long one."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+
+
 def _check_values(values: Mapping[str, Any]) -> None:
     """Check the fields of a spec from a file, and the arguments in its options."""
     for name, value in values.items():
@@ -286,13 +292,36 @@ def _check_values(values: Mapping[str, Any]) -> None:
                 raise ValueError(f"{name} is above the limit of {most:g}")
     if len(values.get("input_size", ())) != 2:
         raise ValueError("input_size must be a height and a width")
+    _check_preprocessing(values)
     arguments = json.loads(values.get("options", "{}"))
     if not isinstance(arguments, dict):
         raise TypeError("options must be a JSON object")
     check_arguments(values.get("name", "").partition(":")[0], arguments)
 
 
+def _check_preprocessing(values: Mapping[str, Any]) -> None:
+    """Check that images can be resized and normalised, within limits of memory."""
+    sides, crop_pct = values["input_size"], values.get("crop_pct", 1)
+    mean, std = values.get("mean", ()), values.get("std", ())
+    if min(sides) < 0 or prod(sides) > MAX_INPUT:
+        raise ValueError(f"input_size must have 0 to {MAX_INPUT} pixels, got {sides}")
+    if crop_pct <= 0 or prod(side / crop_pct for side in sides) > MAX_RESIZED:
+        raise ValueError(
+            f"with the crop_pct {crop_pct:g}, resized images must have at most {MAX_RESIZED} pixels"
+        )
+    if len(mean) != len(std) or len(mean) > MAX_CHANNELS or not all(one > 0 for one in std):
+        raise ValueError(
+            f"mean and std must have one number for each of at most {MAX_CHANNELS} channels, and "
+            "the numbers of std must be positive"
+        )
+
+
 MAX_TEXT = 2**16
+MAX_INPUT, MAX_RESIZED = 2**24, 2**26
+"""Largest number of pixels of the input, and of an image that is resized before it is cropped."""
+MAX_CHANNELS = 4
+MAX_SHOWN = 200
+"""Largest number of characters of a value in a message."""
 _NUMBERS: Mapping[str, tuple[tuple[type, ...], float]] = {
     "untrained": ((bool,), 1),
     "input_size": ((int,), 2**14),

@@ -64,3 +64,22 @@ def test_fields_of_other_types_are_refused(changes: dict[str, object]) -> None:
     """A field of a wrong type or above its limit is an error."""
     with pytest.raises(RefusedFileError, match=next(iter(changes))):
         EncoderSpec.from_json(make_spec(**changes).to_json())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"crop_pct": 0}, {"crop_pct": -1.0}, {"crop_pct": 1e-9}, {"input_size": (16_384, 16_384)},
+     {"input_size": (-5, 5)}, {"std": (0.0,)}, {"mean": ()},
+     {"mean": (0.5,) * 9, "std": (1.0,) * 9}],
+    ids=str,
+)  # fmt: skip
+def test_preprocessing_that_cannot_be_done_is_refused(changes: dict[str, object]) -> None:
+    """Without the check, a model file causes a division by zero or fills the memory."""
+    with pytest.raises(RefusedFileError, match=next(iter(changes))):
+        EncoderSpec.from_json(make_spec(**changes).to_json())
+
+
+def test_differences_are_short() -> None:
+    """A text of a file may have 65,536 bytes."""
+    (difference,) = make_spec(weights="a" * 60_000).differences(make_spec(weights="b"))
+    assert len(difference) < 300

@@ -28,6 +28,8 @@ DECISIONS = "decisions"
 """Key of `DataFrame.attrs` for a table of decisions."""
 MAX_TABLE_COLUMNS = 10_000
 """Maximum number of columns of a CSV or TSV file."""
+MAX_SEPARATORS = 2 * MAX_TABLE_COLUMNS
+"""Maximum number of separators in a line of a CSV or TSV file. Quoted texts may contain some."""
 SEPARATORS = ",;\t|"
 _ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
@@ -166,12 +168,19 @@ def _read_csv(content: bytes, spec: str) -> "pd.DataFrame":
     import pandas as pd
 
     text, separator = _decoded(content, spec)
-    lines = (found[0] for found in re.finditer(r"[^\n]*+\n|[^\n]++", text))
+    pattern = re.compile(r"[^\n]*+\n|[^\n]++")
+    lines = (found[0] for found in pattern.finditer(text))
     names = next((row for row in csv.reader(lines, delimiter=separator) if row), [])
     if len(names) > MAX_TABLE_COLUMNS:  # pandas would need minutes
         raise RefusedFileError(
             f"{spec} has {len(names)} columns, but at most {MAX_TABLE_COLUMNS} are allowed. Remove "
             "columns from the table"
+        )
+    longest = max((found[0].count(separator) for found in pattern.finditer(text)), default=0)
+    if longest > MAX_SEPARATORS:  # pandas would need a minute and a kilobyte for each field
+        raise RefusedFileError(
+            f"{spec} has a line with {longest} separators ({separator!r}), but at most "
+            f"{MAX_SEPARATORS} are allowed. Correct that line"
         )
     data = io.BytesIO(text.encode())  # a StringIO would take four bytes for each character
     del text

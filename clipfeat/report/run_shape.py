@@ -154,6 +154,11 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _is_name(value: Any) -> bool:
+    """Return whether a value is a text that UTF-8 can encode. JSON may have lone surrogates."""
+    return isinstance(value, str) and value.encode(errors="ignore").decode() == value
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float)
 
@@ -195,7 +200,7 @@ def _is_near_duplicates(value: Any) -> bool:
 _ABOUT: Mapping[str, Check] = {
     "acceleration": _is_mapping,
     "caveats": _list_of(_is_text),
-    "classes": _list_of(_is_text),
+    "classes": _list_of(_is_name),
     "column": _is_text,
     "data_fingerprint": _optional(_is_text),
     "errors": _mapping_of(_is_text),
@@ -220,7 +225,7 @@ _ABOUT: Mapping[str, Check] = {
     "votes": _mapping_of(_mapping_of(_list_of(_is_number))),
 }
 _TRIAL: Mapping[str, Check] = {
-    "entries": _list_of(_is_text),
+    "entries": _list_of(_is_name),
     "folds": _list_of(_is_text),
     "n_train": _optional(_is_count),
     "tested_on": _list_of(_is_text),

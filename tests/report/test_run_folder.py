@@ -131,6 +131,10 @@ def test_wrong_types_in_a_run_are_refused(tmp_path: Path) -> None:
             file.write_text(json.dumps(changed))
             with pytest.raises(RefusedFileError, match="damaged benchmark run"):
                 load_run(tmp_path)
+    surrogates = {**described["about"], "classes": ["real", "\ud800"]}
+    file.write_text(json.dumps({**described, "about": surrogates}))
+    with pytest.raises(RefusedFileError, match="classes is"):
+        load_run(tmp_path)
     file.write_text("[" * 100_000)
     with pytest.raises(RefusedFileError, match="damaged benchmark run"):
         load_run(tmp_path)

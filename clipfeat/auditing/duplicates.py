@@ -1,8 +1,8 @@
 """The checks of duplicates: files with the same bytes or nearly the same features.
 
 A copy of a training image in the test set is a leak, and a copy with another label is a label
-error. Copies within one class and split matter less: folds keep identical files together, but may
-separate similar ones.
+error. Identical files of one class and split are harmless, because they stay in one fold. Similar
+files may be in different folds.
 """
 
 from collections.abc import Iterator

@@ -118,9 +118,9 @@ def _with_positive(predictions: "Predictions", positive: str) -> "Predictions":
     """Set the positive class, and print that this does not change the predicted classes."""
     if predictions.threshold is not None and positive != predictions.positive:
         print_error_line(
-            f"--positive {positive} changes the scores, but not the predicted classes, because the "
-            f"model predicts {predictions.positive} if its probability is above "
-            f"{predictions.threshold:.4f}"
+            f"--positive {positive} changes the metrics, but not the predicted classes. The "
+            f"threshold of the model stays: it predicts {predictions.positive} if p_"
+            f"{predictions.positive} is above {predictions.threshold:.4f}"
         )
     return predictions.with_positive(positive)
 

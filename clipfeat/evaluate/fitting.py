@@ -202,8 +202,8 @@ def fit_entry(
         chosen = list(run.about["voters"])
     if vote == "stacking" and (run.fold < 0).any():
         raise UsageError(
-            "stacking needs out-of-fold probabilities of every row, but the run did not test all "
-            "views of the images. Use another vote"
+            "stacking needs an out-of-fold prediction of every row, but the views of the images "
+            "have none. Use another vote"
         )
     names = list(dict.fromkeys(one.partition(" @ ")[0] for one in chosen))
     untimed = replace(resources, time_limit=None)

@@ -317,8 +317,9 @@ def _matrix(features: FeatureSet, column: str, n_splits: int, seed: int) -> list
     if len(held) < 2:
         raise UsageError(
             f"--matrix needs a column with 2 or more values to train on, but {column!r} has "
-            f"{len(held)}. Values that have only images of the negative class do not count, nor "
-            "do values with a class that occurs under no other value. Pass another column"
+            f"{len(held)}. A value does not count if all its images are of the negative class. "
+            "It also does not count if one of its classes has no images of other values. Pass "
+            "another column"
         )
     strata = np.array([f"{label}, {column} {value}" if value and not alone else label
                        for label, value, alone in zip(features.labels.tolist(), values.tolist(),

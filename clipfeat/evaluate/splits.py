@@ -58,8 +58,8 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     if len(held) < 2:
         raise UsageError(
             f"--leave-one-out needs 2 or more values that can be left out, but column {column!r} "
-            f"has {len(held)}. A value cannot be left out if it has only images of the negative "
-            "class, or a class that occurs under no other value. The values of the "
+            f"has {len(held)}. A value cannot be left out if all its images are of the negative "
+            "class, or if one of its classes has no images of other values. The values of the "
             f"column are {', '.join(map(repr, np.unique(values).tolist()[:10]))}. "
             "Pass another column"
         )
@@ -75,9 +75,9 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
         if not len(test) or len(np.unique(features.y[train])) < 2:
             raise LabelError(
                 f"{column} {value!r} cannot be left out, because some groups also contain images "
-                f"of other values. Without these groups, {len(test)} test images (1 or more "
-                f"needed) and {len(np.unique(features.y[train]))} training classes (2 or more "
-                "needed) remain. Use smaller groups or another column"
+                f"of other values. These groups are not used, and {len(test)} test images and "
+                f"{len(np.unique(features.y[train]))} training classes remain. A fold needs at "
+                "least 1 test image and 2 training classes. Use smaller groups or another column"
             )
     return splits
 

@@ -81,7 +81,7 @@ class Understood:
     layout : str
         Name of the layout. Empty if the paths have no folders.
     published : str
-        Publication of the layout, or an example.
+        Paper that describes the layout, or an example of a path in it.
     notes : tuple of str
         Values that may be wrong, and the options that correct them.
     """

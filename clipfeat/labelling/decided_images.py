@@ -126,7 +126,7 @@ def check_shared_label_file(
         )
         if path := next(another, ""):
             raise RefusedFileError(
-                f"{file} is from an earlier version and stores no content hashes. Its decision on "
-                f"{path!r} may apply to the image of {other.name} with the same path. Pass another "
-                "file with --label-file"
+                f"{file} is from an earlier version and stores no content hashes. The feature file "
+                f"{other.name} in the same folder has another image with the path {path!r}, so a "
+                "decision could apply to either image. Pass another file with --label-file"
             )

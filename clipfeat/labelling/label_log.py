@@ -2,8 +2,8 @@
 
 Each line is one decision (see `clipfeat.features.decisions`). Lines are never changed or removed.
 The file may be opened in a spreadsheet, so fields that look like formulas start with an apostrophe.
-A file of an earlier version has no content hashes. It is continued in its own form, because several
-processes may append to it.
+A file of an earlier version has no column for content hashes. New lines of such a file do not have
+them either, because the header cannot change while another process may append to the file.
 
 Several processes may append to one file. Each of them holds a lock of the file while it writes
 whole lines and flushes them to the disk. If a computer stops during the write, the last line may be

@@ -282,8 +282,8 @@ class FilePool:
                 is_same = False
             if not is_same:
                 raise StorageError(
-                    f"{path} was removed or replaced while its feature file was read, because "
-                    "another process merged it. Run the same command again."
+                    f"another process merged the feature file while it was read, and removed or "
+                    f"replaced {path}. Run the same command again"
                 )
             self._keep(path, stack.pop_all(), h5)
             return h5

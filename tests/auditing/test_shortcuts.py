@@ -82,7 +82,7 @@ def test_classes_saved_alike_have_no_shortcut(tmp_path: Path) -> None:
 
 @pytest.mark.shared
 def test_the_leaks_of_real_sets(shared: Path) -> None:
-    """Sets of some generators leak by format and size. CIFAKE does not leak."""
+    """The format and the size reveal the class in a set of generators, but not in CIFAKE."""
     of_generators = audit(shared / "data" / "generators" / "manifest.csv")
     leaks = {finding.check for finding in of_generators.findings if finding.severity == "leak"}
     assert {"file format", "width", "aspect ratio"} <= leaks

@@ -150,7 +150,7 @@ def test_the_positive_class_of_a_template(image_folder: Path) -> None:
     assert "column score: probability of 'fake', the positive class" in default.stderr
     chosen = succeed(*words, "--template", "t.csv", "--positive", "real")
     assert "column score: probability of 'real', the positive class" in chosen.stderr
-    assert "--positive real changes the scores, but not the predicted classes" in (chosen.stderr)
+    assert "--positive real changes the metrics, but not the predicted classes" in (chosen.stderr)
     columns = [pd.read_csv(StringIO(of.stdout)).score for of in (default, chosen)]
     assert columns[0][1] > 0.5 > columns[0][0]
     assert np.allclose(columns[0] + columns[1], 1)

@@ -211,7 +211,7 @@ def test_invalid_rows_are_recomputed_in_float32(colours: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_invalid_rows_are_never_stored(colours: Path, precision: str) -> None:
-    """Invalid rows fail if the precision is float32, or if no float32 encoder fits in memory."""
+    """A row with NaN is a failure, unless a float32 encoder can compute it again."""
 
     def exact() -> Encoder:
         assert precision == "bf16"

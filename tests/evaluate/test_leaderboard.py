@@ -33,7 +33,7 @@ def test_best_first_with_spread() -> None:
 
 
 def test_tied_entries_share_a_rank() -> None:
-    """Tied entries have the rank 1=, and the interval follows the column of its metric."""
+    """Tied entries have the rank ``1=``, and the confidence interval is beside its metric."""
     ranked = [
         Standing("a", 0.9, 0.88, 0.92, 0.0, 1.0, True),
         Standing("b", 0.89, 0.87, 0.91, 0.01, 0.3, True),

@@ -291,7 +291,7 @@ def test_a_test_of_other_features_or_classes_is_refused() -> None:
         (KFold(1), "folds"),
         (FewShot([0]), r"1 or more, got \[0\]"),
         (FewShot([]), r"1 or more, got \[\]"),
-        (Matrix("lone"), "'lone' has 0. Values that have only images of the negative class"),
+        (Matrix("lone"), "'lone' has 0. A value does not count if all its images"),
     ],
     ids=str,
 )

@@ -18,7 +18,7 @@ class Scores:
     Parameters
     ----------
     probabilities : str
-        Probabilities (batch, n_classes). Empty if the classifier has none without calibration.
+        Probabilities (batch, n_classes). Empty if the classifier only has decision scores.
     decision : str
         Decision scores (batch, n_classes), or (batch, 1) for two classes. Empty if the classifier
         has no ``decision_function``.

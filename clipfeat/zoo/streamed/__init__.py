@@ -2,9 +2,9 @@
 
 The registry row of a classifier that supports out-of-core fits names a function
 ``fit(estimator, rows, y)``. This function fits the estimator on rows that are read in blocks. The
-result has the same type and attributes as after a fit in memory. The estimators that contain the
-classifier (calibration, balancing, bagging, votes) are fitted on row numbers instead of features,
-with the same code as in memory.
+result has the same type and attributes as after a fit in memory. Calibration, balancing, bagging
+and votes use the same code as in memory. They pass row numbers to the classifier, which reads the
+features of these rows.
 """
 
 from collections.abc import Mapping, Sequence

@@ -10,8 +10,8 @@ def encoders(pattern: options.NamePattern = "") -> None:
 
     The list starts with aliases, which are short names such as clip-vit-b-32. For each alias, the
     list shows the number of parameters in millions and the licence of the weights. The list also
-    contains the models of open_clip and timm with pretrained weights, the encoders of installed
-    plug-ins, and spectrum. spectrum computes the power spectrum of an image and needs no weights.
+    contains the models of open_clip and timm with pretrained weights, and the encoders of installed
+    plug-ins. The encoder named spectrum computes the power spectrum of an image, without weights.
     Encoders in local ONNX files, named onnx:FILE, are not listed. Encoders marked "no download"
     work without the Hugging Face hub. Before you use weights, read their licence.
 

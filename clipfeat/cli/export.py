@@ -26,8 +26,9 @@ def export(
     image, all other columns of the feature file, and the features. With --format, it is exported
     in the format of another program, with its images and the out-of-fold predictions of --run.
 
-    A model is exported to an .onnx file with its encoders and its classifier. The graph maps the
-    pixels of resized images to probabilities. Its metadata holds the classes and the preprocessing.
+    If the output path ends in .onnx, a model is exported as a graph with its encoders and its
+    classifier. The graph maps the pixels of resized images to probabilities. Its metadata holds the
+    classes and the preprocessing.
     The command compares the probabilities of the graph with those of the model, and writes nothing
     if any probability differs by more than 1e-4.
 
@@ -36,7 +37,7 @@ def export(
     to other hosts.
 
     If the output path ends in .skops, the fitted estimator of the model is exported. A .skops file
-    holds objects and can run code when it is loaded. Give it only to people who trust you.
+    holds objects and can run code when it is loaded. Load only .skops files whose author you trust.
 
     Example: clipfeat export model.clipfeat -o model.onnx --check images/
     """

@@ -44,8 +44,8 @@ def fit(
     """Fit a classifier or a vote and save a model file.
 
     A vote combines several classifiers. The default is a soft vote, which is the average of their
-    probabilities (see --vote). The printed scores are from cross-validation. The saved model is
-    fitted on all images, except the test images of an official split (see --split). The classifier
+    probabilities (see --vote). The printed scores are from cross-validation (see --cv). The saved
+    model is fitted on all images, except the test images of an official split. The classifier
     zeroshot is not fitted. It needs descriptions of the classes (see --prompts) and an open_clip
     encoder, and is scored on all labelled images.
 

@@ -22,8 +22,8 @@ def import_features(
     """Import features that thingsvision or clip-retrieval computed.
 
     The weights and the preprocessing of such features are unknown, so the features count as those
-    of a separate encoder. `clipfeat fit` and `clipfeat benchmark` can join them image by image with
-    features that clipfeat computed from the same images, if this command was given --images.
+    of a separate encoder. With --images, `clipfeat fit` and `clipfeat benchmark` can join them
+    image by image with features that clipfeat computed from the same images.
 
     Example: clipfeat import alexnet/ -o fc7.h5 --name fc7 --images images/
     """

@@ -26,8 +26,7 @@ def next_images(
 
     Without labels, the command selects images that are far from each other in feature space. As
     soon as two classes have labels, a logistic regression is fitted. The command then selects the
-    images with the most uncertain predictions, each from a different cluster of features. The paths
-    are printed one per line.
+    images with the most uncertain predictions, each from a different cluster of features.
 
     Example: clipfeat next out.h5 -n 50
     """

@@ -68,7 +68,9 @@ EmbeddedSources = Annotated[
 OutputFeatures = Annotated[
     Path | None,
     typer.Argument(
-        metavar="OUT.h5", help="Feature file to write. New images are added to an existing file."
+        metavar="OUT.h5",
+        help="Feature file to write. New images are added to an existing file. Required, except "
+        "with --dry-run.",
     ),
 ]
 SourcesOrFeatures = Annotated[
@@ -163,13 +165,28 @@ LabelTableOfTraining = Annotated[
         help=f"{_LABELS_HELP} The table is not used for the images of --test.",
     ),
 ]
+_TRUE_LABELS_HELP = (
+    "CSV, TSV or Parquet table with image paths and true labels, which must be classes of the "
+    "model. They replace the labels of folders and"
+)
+_NOT_IN_TABLE_HELP = (
+    "Images that are not in the table are unlabelled, or keep the label of their folder if the "
+    "table is a labels.csv of `clipfeat app`."
+)
 LabelTableOfModel = Annotated[
     Path | None,
     input_option(
         "--labels",
         metavar="TABLE",
-        help="CSV, TSV or Parquet table with image paths and true labels, which replace the names "
-        "of folders and the labels of feature files. Each label must be a class of the model.",
+        help=f"{_TRUE_LABELS_HELP} feature files. {_NOT_IN_TABLE_HELP}",
+    ),
+]
+LabelTableOfRobustness = Annotated[
+    Path | None,
+    input_option(
+        "--labels",
+        metavar="TABLE",
+        help=f"{_TRUE_LABELS_HELP} other tables. {_NOT_IN_TABLE_HELP}",
     ),
 ]
 LabelTableOfAudit = Annotated[
@@ -177,17 +194,22 @@ LabelTableOfAudit = Annotated[
     input_option(
         "--labels",
         metavar="TABLE",
-        help=f"{_LABELS_HELP} Not available for feature files, which hold their labels.",
+        help=f"{_LABELS_HELP} Not available if SOURCE is a feature file.",
     ),
 ]
 _LABEL_TABLES_HELP = (
     "Table of labels that replace those of the feature file: a labels.csv of `clipfeat app`, or "
-    "another table with image paths and labels, which counts as the labels of one person. Images "
-    "that are not in a table keep their labels. Repeat for several tables. If several people "
-    "labelled an image, it gets the label that most people gave, or no label if there is a tie."
+    "another table with image paths and labels. Repeat for the tables of several people: an image "
+    "then gets the label that most of them gave, or no label if there is a tie. Images that are "
+    "not in a table keep their labels."
 )
 LabelTables = Annotated[
-    list[Path] | None, input_option("--labels", metavar="TABLE", help=_LABEL_TABLES_HELP)
+    list[Path] | None,
+    input_option(
+        "--labels",
+        metavar="TABLE",
+        help=f"{_LABEL_TABLES_HELP} By default, no labels.csv is read.",
+    ),
 ]
 LabelTablesOfQueue = Annotated[
     list[Path] | None,
@@ -257,10 +279,10 @@ ImageRootFolder = Annotated[
     input_option(
         "--image-root",
         metavar="DIR",
-        help="Folder to which the paths in a table are relative. The paths may be names "
-        "or ids without a file suffix. By default, the paths are relative to the folder of the "
-        "table, or to the current directory if the table's folder contains none of the images. "
-        "An absolute path, or a path with .., must lead into one of these folders or into DIR.",
+        help="Folder of the images in a table, which may name them without a file suffix. The "
+        "default is the table's folder, or the current directory if the table's folder contains "
+        "none of the images. Each local image must be in DIR, in the table's folder or in the "
+        "current directory.",
     ),
 ]
 AllowRemote = Annotated[
@@ -341,7 +363,8 @@ MergeLabelsOfBenchmark = Annotated[
     bool,
     input_option(
         "--merge-labels",
-        help=f"{_MERGE_HELP} among the training images, also in --test. {_NOT_MERGED_HELP}",
+        help=f"{_MERGE_HELP} in the training images. --test gets the same spelling. "
+        f"{_NOT_MERGED_HELP}",
     ),
 ]
 MergeLabelsOfModel = Annotated[
@@ -349,7 +372,8 @@ MergeLabelsOfModel = Annotated[
     input_option(
         "--merge-labels",
         help="Ignore capitals and spaces when labels are compared with the classes of the model, "
-        "so that the label Real is the class real. By default, such a label matches no class.",
+        "so that the label Real is the class real. By default, such a label in a table is an "
+        "error.",
     ),
 ]
 Unlabelled = Annotated[
@@ -407,7 +431,8 @@ FrameCount = Annotated[
 _FACES_HELP = (
     "Encode faces instead of whole images. crop: one crop that contains all faces. largest: one "
     "crop of the largest face. all: one crop, and one row, per face. aligned: one crop of the "
-    "largest face, with eyes, nose and mouth at fixed places (not with --face-detector lbp)."
+    "largest face, with eyes, nose and mouth at fixed places (an error with the detector lbp, see "
+    "--face-detector)."
 )
 Faces = Annotated[str | None, input_option("--faces", metavar="MODE", help=_FACES_HELP)]
 FacesOfTraining = Annotated[
@@ -510,8 +535,8 @@ ImagesOfFeatures = Annotated[
     input_option(
         "--images",
         metavar="SOURCE",
-        help="Images of the feature files. The checks of EXIF data and JPEG compression need "
-        "them. Repeatable. The sizes and formats of the images are stored in the feature files.",
+        help="Images of the feature files, for the checks of EXIF data and JPEG compression. All "
+        "other checks need only the feature files. Repeatable.",
     ),
 ]
 ImageFolder = Annotated[
@@ -550,7 +575,7 @@ RecipeName = Annotated[
         "--recipe",
         metavar="NAME",
         help="Recipe: encoders, image sizes, layers, views, faces, scaling, classifiers and votes. "
-        "`clipfeat recipes` lists all recipes and their settings.",
+        "`clipfeat recipes` lists all recipes.",
     ),
 ]
 EncodersOfRecipe = Annotated[
@@ -589,7 +614,7 @@ WeightsOfRecipe = Annotated[
         metavar="FILE",
         help="Local file of weights (.safetensors or .pt) instead of a download from the Hugging "
         "Face hub. Give one file for each encoder of the recipe or of --encoder, in their order. "
-        "One file serves all image sizes of an encoder.",
+        "Encoders without weights, such as spectrum, are then an error.",
     ),
 ]
 WeightsFile = Annotated[
@@ -631,11 +656,10 @@ Layers = Annotated[
     encoder_option(
         "--layers",
         metavar="NAMES",
-        help="Comma-separated layers to extract, for example 3,6,last. 'all' selects every layer, "
-        "and 'all/cls' selects the class token of every block. Numbers count blocks or stages from "
-        "0, last is the encoder's output, and norm/mean is the mean of a transformer's final patch "
-        "tokens after the norm. For CLIP models, pre-projection is the output before the "
-        "projection into the space shared with text. The default is last.",
+        help="Comma-separated layers to extract, for example 3,6,last. Numbers count blocks or "
+        "stages from 0, last (the default) is the encoder's output, and all selects all of these. "
+        "A layer can have its own pooling instead of --pool, for example 3/mean or all/cls. The "
+        'guide "Use several layers and image sizes" lists further layers.',
     ),
 ]
 Pool = Annotated[
@@ -662,9 +686,10 @@ Crop = Annotated[
     encoder_option(
         "--crop",
         metavar="MODE",
-        help="Crop to encode: center (center crop after resizing), resize (whole image resized "
-        "to a square), none (center crop of the image without resizing) or tiles (mean features of "
-        "all tiles of the image, without resizing). The default is the encoder's own crop.",
+        help="How to fit an image to the encoder's square input. center: resize, then crop the "
+        "center. resize: resize the whole image to a square. none: crop the center without "
+        "resizing. tiles: average the features of all tiles of the image, without resizing. The "
+        "default is the encoder's own mode.",
     ),
 ]
 Decoding = Annotated[
@@ -778,8 +803,9 @@ ComparedClassifiers = Annotated[
     classifier_option(
         "--clf",
         metavar="NAMES",
-        help="Comma-separated classifiers, for example logreg,triplet+svm. all: the usual "
-        "classifiers, which have a star in the list of `clipfeat classifiers`. every: all "
+        help="Comma-separated classifiers, for example logreg,triplet+svm, where triplet+svm is "
+        "svm after the projection triplet. all: the usual classifiers, which have a star in the "
+        "list of `clipfeat classifiers`. every: all "
         "classifiers in that list except zeroshot, which only `clipfeat fit` supports.",
     ),
 ]
@@ -856,26 +882,22 @@ MaxFpr = Annotated[
         metavar="RATE",
         help="Choose the decision threshold so that the false positive rate is at most this "
         "value with 95 % confidence. A rate of 0.05 needs 59 negative images in each training "
-        "set. Twice as many are needed if images are held out to choose the threshold. This is the "
-        "case for mlp, triplet and --tune, for tree ensembles with any --calibrate, and for every "
-        "classifier with --calibrate isotonic or temperature. Two classes only. See --positive.",
+        'set. The guide "Choose a decision threshold" lists the classifiers and options that need '
+        "twice as many. Two classes only. See --positive.",
     ),
 ]
 _ABSTAIN_HELP = (
-    "Store a calibration in the model, with which `clipfeat predict` marks images as unsure. The "
-    "calibration gives each image a prediction set, which holds all plausible classes. An image is "
-    "unsure unless this set holds the predicted class and no other. Of the new images of each "
-    "class, at most the share LEVEL have a prediction set without this class. This holds on "
-    "average over training sets, for new images that are like the training images. A LEVEL of 0.05 "
-    "needs 19 images of each class"
+    'Let `clipfeat predict` mark images as unsure (see the guide "Mark unsure predictions"). Of '
+    "new images that are like the training images, on average at most the share LEVEL of each "
+    "class is misclassified without this mark. A LEVEL of 0.05 needs 19 images of each class,"
 )
 Abstain = Annotated[
     float | None,
     classifier_option(
         "--abstain",
         metavar="LEVEL",
-        help=f"{_ABSTAIN_HELP}, and twice as many if images are held out. The help of --max-fpr "
-        "lists the classifiers and options for which this is the case.",
+        help=f"{_ABSTAIN_HELP} and twice as many for some classifiers and options, such as mlp "
+        "and --tune.",
     ),
 ]
 AbstainOfTraining = Annotated[
@@ -883,8 +905,8 @@ AbstainOfTraining = Annotated[
     classifier_option(
         "--abstain",
         metavar="LEVEL",
-        help=f"{_ABSTAIN_HELP}, and twice as many if images are held out. This is the case if the "
-        "chosen classifier or vote contains triplet, which only the recipe 'faces' compares.",
+        help=f"{_ABSTAIN_HELP} and twice as many if the chosen classifier or vote contains the "
+        "projection triplet of the recipe 'faces'.",
     ),
 ]
 AbstainOfModel = Annotated[
@@ -912,7 +934,8 @@ Vote = Annotated[
     classifier_option(
         "--vote",
         metavar="NAME",
-        help="How to combine several classifiers. uniform: average of their probabilities. "
+        help="How to combine several classifiers. uniform: soft vote, the average of their "
+        "probabilities. "
         "greedy: weighted average, built by repeatedly adding the classifier that lowers "
         "the log loss the most. log_loss: weighted average with the smallest log loss. "
         "stacking: logistic regression on their probabilities.",
@@ -923,7 +946,8 @@ Votes = Annotated[
     classifier_option(
         "--vote",
         metavar="NAMES",
-        help="Comma-separated votes to compare, or all. uniform: average of the probabilities. "
+        help="Comma-separated votes to compare, or all. uniform: soft vote, the average of the "
+        "probabilities. "
         "greedy: weighted average, built by repeatedly adding the classifier that lowers "
         "the log loss the most. log_loss: weighted average with the smallest log loss. "
         "stacking: logistic regression on the probabilities.",
@@ -962,7 +986,7 @@ FoldsOrNone = Annotated[
         "--cv",
         min=0,
         metavar="N",
-        help="Number of cross-validation folds. 0 skips cross-validation.",
+        help="Number of cross-validation folds. 0 skips cross-validation, and prints no scores.",
     ),
 ]
 Folds = Annotated[
@@ -971,8 +995,8 @@ Folds = Annotated[
         "--cv",
         min=2,
         metavar="N",
-        help="Number of cross-validation folds. By default, the official split of the images is "
-        "used instead of cross-validation if there is one (see --split). Otherwise, there are 5 "
+        help="Number of cross-validation folds, by default 5. Without --cv, an official split of "
+        "the images replaces cross-validation (see --split). --test and --leave-one-out use no "
         "folds.",
     ),
 ]
@@ -982,7 +1006,8 @@ SplitColumn = Annotated[
         "--split",
         metavar="COLUMN",
         help="Column with the official split of the images: train, val or test. `clipfeat "
-        "benchmark` fits on train, chooses thresholds and the best entry on val, and scores test. "
+        "benchmark` fits on train, chooses thresholds and the best classifier or vote on val, and "
+        "scores test. "
         "`clipfeat fit` leaves out the test images. The word 'none' ignores the split.",
     ),
 ]
@@ -1050,20 +1075,23 @@ SortMetric = Annotated[
     str, evaluation_option("--sort", metavar="METRIC", help="Metric that orders the leaderboard.")
 ]
 _RATES_HELP = (
-    "Column for the table of false positive rates and recalls. The table has one row per value of "
-    "the column. Several columns are separated by commas. An image without a value in the first "
-    "column is counted by its value in the next column. The default is generator,source"
+    "table of false positive rates and recalls, which has one row per value. If several columns "
+    "are given, separated by commas, an image without a value in the first is counted by its value "
+    "in the next. The default is generator,source"
 )
 RateColumn = Annotated[
-    str | None, evaluation_option("--by", metavar="COLUMN", help=f"{_RATES_HELP}.")
+    str | None,
+    evaluation_option(
+        "--by", metavar="COLUMN", help=f"Column for the second table: a {_RATES_HELP}."
+    ),
 ]
 RateColumnOfBenchmark = Annotated[
     str | None,
     evaluation_option(
         "--by",
         metavar="COLUMN",
-        help=f"{_RATES_HELP}. With --leave-one-out or --matrix, the default is the column of that "
-        "option, then source.",
+        help=f"Column for the {_RATES_HELP}. With --leave-one-out or --matrix, the default is the "
+        "column of that option, then source.",
     ),
 ]
 ComparedMetric = Annotated[
@@ -1119,8 +1147,8 @@ CheckedImages = Annotated[
         "--check",
         metavar="SOURCE",
         help="Images on which an ONNX file or a page is compared with the model, in addition to "
-        "200 random images. Accepts the same sources as `clipfeat embed`. At most 200 of the "
-        "images are used, and training images of the model are left out.",
+        "generated images of noise. At most 200 images of SOURCE are used, without training images "
+        "of the model. Accepts the same sources as `clipfeat embed`.",
     ),
 ]
 PredictionsFile = Annotated[
@@ -1129,13 +1157,16 @@ PredictionsFile = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="CSV file to write. By default, the table is printed on standard output.",
+        help="CSV file to write. Without --output, the table is printed on standard output.",
     ),
 ]
 SearchResultsFile = Annotated[
     Path | None,
     output_option(
-        "--output", "-o", metavar="FILE", help="CSV file to write. The table is also printed."
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="CSV file to write, in addition to the printed table.",
     ),
 ]
 QueueFile = Annotated[
@@ -1145,8 +1176,8 @@ QueueFile = Annotated[
         "-o",
         metavar="FILE",
         help="CSV file to write, with the paths, the predicted classes and the margins (the "
-        "difference between the two largest probabilities). By default, the paths are printed on "
-        "standard output.",
+        "difference between the two largest probabilities). Without --output, the paths are "
+        "printed on standard output, one per line.",
     ),
 ]
 ComparisonFile = Annotated[
@@ -1155,8 +1186,8 @@ ComparisonFile = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="File to write. The table is also printed. Without --format, the suffix of the file "
-        "selects the format: .md is Markdown, .tex is LaTeX, and any other suffix is CSV.",
+        help="File to write, in addition to the printed table. Without --format, the suffix of the "
+        "file selects its format: .md is Markdown, .tex is LaTeX, and any other suffix is CSV.",
     ),
 ]
 TableFormat = Annotated[
@@ -1164,8 +1195,8 @@ TableFormat = Annotated[
     output_option(
         "--format",
         metavar="NAME",
-        help="Format of the table: md (Markdown), csv or latex. Without --output, the table is "
-        "printed in this format.",
+        help="Format of the file of --output: md (Markdown), csv or latex. Without --output, the "
+        "printed table has this format.",
     ),
 ]
 RunFolder = Annotated[
@@ -1200,7 +1231,7 @@ AuditFolder = Annotated[
 RobustnessFolder = Annotated[
     Path | None,
     output_option(
-        "--output", "-o", metavar="FOLDER", help="Folder to write the table and its plots to."
+        "--output", "-o", metavar="FOLDER", help="Folder to write the tables and plots to."
     ),
 ]
 DemoFolder = Annotated[
@@ -1230,16 +1261,15 @@ DryRun = Annotated[
     bool,
     output_option(
         "--dry-run",
-        help="Print the classes, generators and splits of the source, and stop. OUT.h5 may be "
-        "omitted.",
+        help="Print the classes, generators and splits of SOURCE, and stop.",
     ),
 ]
 Prune = Annotated[
     bool,
     output_option(
         "--prune",
-        help="Delete the rows of images that are no longer in the source, which must be folders or "
-        "archives. Rows of images in other folders and archives are kept.",
+        help="Delete the rows of images that are no longer in the folders or archives of SOURCE. "
+        "Rows from folders and archives that SOURCE does not name are kept.",
     ),
 ]
 MaxBad = Annotated[
@@ -1271,14 +1301,11 @@ TemplateOfTraining = Annotated[
     ),
 ]
 _FILL_HELP = (
-    "Content of the columns beside the ids: probability, class or auto. A column named after a "
-    "class, such as fake or is_fake, gets the probability of this class. With class, it gets 1 or "
-    "True if this class was predicted, and 0 or False if not. auto selects class for such a column "
-    "if it holds True/False, or if it has a name like is_fake and holds whole numbers. Any other "
-    "column gets the probability of the positive class or, with class, the predicted class. auto "
-    "selects class for it if it holds True/False, whole numbers or names. In all other cases, auto "
-    "selects probability. If there are two columns beside the ids and one holds class names, the "
-    "other gets the probability of the class named in the same row."
+    "Content of the columns beside the ids. probability: the probability of the class that names "
+    "the column, such as fake or is_fake, otherwise that of the positive class. class: in a column "
+    "named after a class, whether this class was predicted, otherwise the predicted class. auto: "
+    "one of these two, according to the template's example values (see the guide \"Fill a "
+    "competition's template\")."
 )
 Fill = Annotated[str, output_option("--fill", metavar="KIND", help=_FILL_HELP)]
 FillOfTraining = Annotated[
@@ -1286,9 +1313,7 @@ FillOfTraining = Annotated[
     output_option(
         "--fill",
         metavar="KIND",
-        help=f"{_FILL_HELP} Of two classes, the names determine the positive one: fake is "
-        "positive, and real is negative. If they do not, it is the last class in alphabetical or "
-        "numerical order.",
+        help=f"{_FILL_HELP} The positive class is the default of `clipfeat fit --positive`.",
     ),
 ]
 PositiveOfPredictions = Annotated[
@@ -1354,9 +1379,9 @@ ShownImages = Annotated[
     output_option(
         "--images",
         metavar="FOLDER",
-        help="Folder of the images in the HTML report. The audit does not use it. The default is "
-        "the folder that the feature file records, if `clipfeat embed` wrote the file on this "
-        "computer. Repeatable.",
+        help="Folder from which the HTML report takes the images. The audit does not use it. The "
+        "default is the folder that the feature file records, if `clipfeat embed` wrote the file "
+        "on this computer. Repeatable.",
     ),
 ]
 ShownTrainingImages = Annotated[
@@ -1383,8 +1408,8 @@ ExportedRun = Annotated[
     input_option(
         "--run",
         metavar="FOLDER",
-        help=f"{_RUN_HELP} The out-of-fold predictions of its best entry are added to the output "
-        "of --format.",
+        help=f"{_RUN_HELP} The out-of-fold predictions of its best classifier or vote are added "
+        "to the output of --format.",
     ),
 ]
 BrowsedImages = Annotated[
@@ -1493,8 +1518,8 @@ TimeLimit = Annotated[
         "--time-limit",
         metavar="DURATION",
         parser=parse_time_limit,
-        help="Time limit of the whole parameter search and the fits that follow, for example 90s, "
-        "10m or 2h. Requires --tune. Not available with --engine ray.",
+        help="Time limit of --tune, for the whole parameter search and the fits that follow, for "
+        "example 90s, 10m or 2h. Not available with --engine ray.",
     ),
 ]
 TimeLimitOfTraining = Annotated[
@@ -1668,6 +1693,13 @@ SOURCE_OPTIONS_OF_MODEL = {
 
 The options for faces are left out, because the model stores these settings.
 """
+
+SOURCE_OPTIONS_OF_ROBUSTNESS = {
+    **SOURCE_OPTIONS_OF_MODEL,
+    "labels": LabelTableOfRobustness,
+    "real": RealGlobs,
+}
+"""Options of `SOURCE_OPTIONS_OF_MODEL` for a command that reads no feature files."""
 
 EXPLAINED_SOURCE_OPTIONS = {
     "fps": FramesPerSecond,

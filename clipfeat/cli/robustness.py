@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @reports_errors
 @expands("resources", EmbedResources, options.LOCAL_EMBED_RESOURCES)
-@expands("inputs", source_options, options.SOURCE_OPTIONS_OF_MODEL)
+@expands("inputs", source_options, options.SOURCE_OPTIONS_OF_ROBUSTNESS)
 def robustness(
     model: options.ModelFile,
     source: options.LabelledSources,
@@ -37,7 +37,8 @@ def robustness(
 
     The degradations are compression, blur, resizing, cropping, noise and a combination of
     these. Each has several strengths. Each image is encoded once per degradation and strength. The
-    table shows the scores for each degradation and strength.
+    first table shows the scores for each degradation and strength. If the images have several
+    generators or sources, a second table shows the false positive rate or recall of each.
 
     Example: clipfeat robustness model.clipfeat test/ -o robustness/
     """

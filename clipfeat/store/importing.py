@@ -25,6 +25,7 @@ from clipfeat.images.record import ImageRecord, image_key
 from clipfeat.images.source import ImageSource
 from clipfeat.images.source_columns import with_roles, with_stored_names
 from clipfeat.images.spellings import with_one_spelling
+from clipfeat.images.thumbnails import is_inside
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.foreign import ForeignFeatures, find_foreign
 from clipfeat.store.format import KEY_BYTES, Row
@@ -91,8 +92,8 @@ def import_features(
     images : path, optional
         The folder of the images. The key of an image in this folder is the hash of its bytes, so
         its features can be joined with features that clipfeat computes. The key of any other image
-        is a hash of its path. If the tool stored no paths, the row number and a digest of all
-        features are hashed instead.
+        is a hash of its path. Names that lead out of the folder are not opened. If the tool stored
+        no paths, the row number and a digest of all features are hashed instead.
     labels : path, optional
         A table of labels. `columns` gives the names of its columns.
     columns : TableColumns
@@ -229,7 +230,7 @@ def _images_of(
         )
         for i, path in enumerate(paths)
     ]
-    if images is not None and not any((Path(root) / path).is_file() for path in paths):
+    if images is not None and not any(_is_file(root, path) for path in paths):
         raise DataError(
             f"none of the {foreign.n_rows} images is in {images}. Their names are like "
             f"{records[0].path!r}. Pass the folder that contains them with --images."
@@ -247,20 +248,25 @@ def _relative(names: Sequence[str], images: Path | None) -> tuple[str, list[str]
     if images is not None:
         below = [os.path.relpath(images / name, images) for name in names]
         inside = not any(path.startswith("..") for path in below)
-        if inside and any((images / path).is_file() for path in below):
+        if inside and any(_is_file(images, path) for path in below):
             return str(images), below
     absolute = {Path(name).is_absolute() for name in names}
     common = os.path.commonpath([Path(name).parent for name in names]) if len(absolute) == 1 else ""
-    paths = [os.path.relpath(name, common or ".") for name in names]
+    paths = [os.path.relpath(name or ".", common or ".") for name in names]
     if images is not None:
         return str(images), paths
     return common if absolute == {True} else "", paths
 
 
+def _is_file(root: str | Path, path: str) -> bool:
+    """Return whether a path, which may come from a stranger, is a file below the root."""
+    return is_inside(path) and os.path.isfile(Path(root) / path)  # noqa: PTH113 -- never raises
+
+
 def _row(record: ImageRecord, seed: str, *, has_file: bool) -> tuple[Row, bool]:
     """Return an image's row, and whether its key is the hash of its bytes."""
     try:
-        data = record.reader.read() if has_file else b""
+        data = record.reader.read() if has_file and is_inside(record.path) else b""
     except ReadError:
         data = b""
     # BLAKE2's personalisation makes the hash of a path differ from the hash of any image.

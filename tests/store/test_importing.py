@@ -136,6 +136,28 @@ def test_keys_are_of_bytes_where_the_image_is_there(tmp_path: Path, prefix: str)
     verify(tmp_path / "out.h5")
 
 
+@pytest.mark.parametrize("name", ["../secret.png", "cat/../../secret.png", "{folder}/secret.png"])
+def test_names_that_lead_out_of_the_folder_are_not_opened(tmp_path: Path, name: str) -> None:
+    """The names come from a stranger, and the key would tell whether a file is a known one."""
+    (tmp_path / "images/cat").mkdir(parents=True)
+    (tmp_path / "images/cat/2.png").write_bytes(b"image")
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    source = thingsvision(tmp_path / "tv", [name.format(folder=tmp_path), *NAMES[1:]])
+    made = import_features(source, tmp_path / "out.h5", name="x", images=tmp_path / "images")
+    assert made.n_by_bytes == 1
+    assert image_key(b"secret").hex().encode() not in load(tmp_path / "out.h5").keys.tolist()
+
+
+def test_names_of_no_file(tmp_path: Path) -> None:
+    """An empty name, and a name that is too long for the disk, are names of missing images."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/2.png").write_bytes(b"image")
+    source = thingsvision(tmp_path / "tv", ["a" * 5000, "", "2.png"])
+    made = import_features(source, tmp_path / "out.h5", name="x", images=tmp_path / "images")
+    plain = import_features(source, tmp_path / "plain.h5", name="x")
+    assert (made.n_by_bytes, plain.n_rows) == (1, 3)
+
+
 def test_labels_of_a_table(tmp_path: Path) -> None:
     """Labels of a table replace folder labels."""
     source = thingsvision(tmp_path / "tv", NAMES)

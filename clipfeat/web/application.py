@@ -1,10 +1,12 @@
 """The application that serves the routes of one or several packages."""
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware import Middleware
@@ -71,7 +73,10 @@ def create_application(
             Middleware(AccessMiddleware, access=access),
             Middleware(BodyLimitMiddleware, limits=limits),
         ],
-        exception_handlers={ClipfeatError: _answer_error},
+        exception_handlers={
+            ClipfeatError: _answer_error,
+            RequestValidationError: _answer_invalid,
+        },
     )
     add_static(application, "web", "clipfeat.web")
     return application
@@ -109,3 +114,10 @@ def status_of(error: Exception) -> int:
 
 async def _answer_error(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": terminal_text(str(error))}, status_of(error))
+
+
+async def _answer_invalid(request: Request, error: Exception) -> Response:
+    """Say which value is invalid, without the value, which may be no valid Unicode or JSON."""
+    errors = error.errors() if isinstance(error, RequestValidationError) else []
+    detail = [{name: one[name] for name in ("type", "loc", "msg")} for one in errors]
+    return Response(json.dumps({"detail": detail}), 422, media_type="application/json")

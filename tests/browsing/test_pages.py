@@ -185,6 +185,15 @@ def test_invalid_requests_have_a_message(
     assert answer.json()["detail"]
 
 
+@pytest.mark.parametrize("value", ['"\\ud800"', "NaN", '{"\\ud800": NaN}'])
+def test_values_that_no_answer_can_repeat(client: Any, value: str) -> None:
+    """A lone surrogate and NaN are valid in a request, but not in the JSON of an answer."""
+    body = f'{{"brush": {value}}}'
+    answer = client.post("/rows", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"]
+
+
 def test_a_changed_image_has_its_own_placeholder(
     client: Any, session: BrowseSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:

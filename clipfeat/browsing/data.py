@@ -24,6 +24,8 @@ COLUMN = "column:"
 """Prefix of the key of a facet that is a column of the feature file."""
 MAX_VALUES = 200
 """Maximum number of distinct values of a column that is offered as a filter."""
+MAX_CLASSES = 2**16 - 1
+"""Maximum number of classes that are offered as a filter. `BrowseFacet.codes` have 16 bits."""
 UNKNOWN = "(unknown)"
 
 
@@ -122,9 +124,14 @@ class BrowseData:
 
     @cached_property
     def facets(self) -> Mapping[str, BrowseFacet]:
-        """Facets by key: the class, and all columns and groups with 2 to `MAX_VALUES` values."""
+        """Facets by key: the class, and all columns and groups with 2 to `MAX_VALUES` values.
+
+        More than `MAX_CLASSES` classes are not a facet.
+        """
         features = self.features
-        found = {CLASS: class_facet(features)}
+        found = {}
+        if len(features.classes) <= MAX_CLASSES:
+            found[CLASS] = class_facet(features)
         columns = {COLUMN + name: values for name, values in features.columns.items()}
         if features.groups is not None:
             columns[GROUP] = features.groups

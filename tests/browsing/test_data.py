@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipfeat.browsing.data import MAX_VALUES, open_browse_data
+from clipfeat.browsing.data import MAX_CLASSES, MAX_VALUES, open_browse_data
 from clipfeat.browsing.image_search import search_row
 from clipfeat.errors import UsageError
 from clipfeat.features import FeatureSet
@@ -53,6 +53,16 @@ def test_images_without_a_label_are_a_value_of_the_class() -> None:
     facet = browse_data(replace(features, y=np.array([0, 1, -1, 1, 0, -1]))).facets["class"]
     assert facet.values == ("real", "fake", "(unknown)")
     assert facet.codes.tolist() == [0, 1, 2, 1, 0, 2]
+
+
+def test_more_classes_than_codes_are_no_facet() -> None:
+    """The codes of a facet have 16 bits, and a larger code would be that of another class."""
+    for n, keys in ((MAX_CLASSES, ["class"]), (MAX_CLASSES + 1, [])):
+        classes = tuple(map(str, range(n)))
+        y = np.full(4, n - 1)
+        data = browse_data(replace(make_features(2), classes=classes, y=y))
+        assert list(data.facets) == keys
+        assert all(facet.codes.tolist() == [n - 1] * 4 for facet in data.facets.values())
 
 
 def test_a_file_with_several_rows_is_one_image() -> None:

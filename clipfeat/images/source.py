@@ -1,5 +1,6 @@
 """Image sources: lists of records with unique paths, in a stable order."""
 
+import hashlib
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,12 @@ from clipfeat.features.official_parts import SPLIT
 from clipfeat.images.packed_records import field_values, pack_records
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.skipping import WITHOUT_PATH, skipped_text
-from clipfeat.system.escaping import MAX_COLUMN_TEXT, storable, storable_columns
+from clipfeat.system.escaping import (
+    MAX_COLUMN_TEXT,
+    MAX_IMAGE_TEXT,
+    storable,
+    storable_columns,
+)
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import is_remote
 
@@ -141,7 +147,7 @@ def make_source(
     LabelError
         If two records with the same path have different labels, groups or splits.
     RefusedFileError
-        If a path, label or group is too long for a feature file.
+        If a label or group is too long for a feature file.
 
     Warns
     -----
@@ -217,8 +223,13 @@ def _storable(
 
 
 def _storable_path(path: str) -> str:
+    """Return a path that a feature file can store. The end of a long path becomes its hash."""
     if not path.isascii():
         path = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if len(path) > MAX_IMAGE_TEXT // 4:
+        data = path.encode("utf-8", "backslashreplace")
+        if len(data) > MAX_IMAGE_TEXT:
+            path = f"{path[:200]}…{hashlib.blake2b(data, digest_size=16).hexdigest()}"
     return storable(path)
 
 

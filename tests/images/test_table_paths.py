@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from clipfeat.embedding.pipeline import embed
 from clipfeat.errors import ClipfeatWarning, UsageError
 from clipfeat.images import open_source
 from clipfeat.system.locations import location
@@ -133,7 +134,12 @@ def test_paths_that_no_system_accepts_are_failures_of_single_images(folder: Path
     long = "x" * 5000
     paths = ["b.png", "a\0.png", "a\0/b.png", f"{long}.png", f"{long}/a.png"]
     (folder / "data" / "t.csv").write_text("\n".join(["path", *paths]))
-    assert len(open_source(str(folder / "data" / "t.csv"))) == 5
+    source = open_source(str(folder / "data" / "t.csv"))
+    stored = {record.path for record in source}
+    assert len(stored) == 5
+    assert max(map(len, stored)) < 300
+    report = embed(source, folder / "out.h5", encoder="spectrum")
+    assert len(report.failures) == 5
 
 
 def test_many_paths_are_checked_quickly(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

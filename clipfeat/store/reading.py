@@ -26,6 +26,7 @@ from clipfeat.store.format import (
 from clipfeat.store.generations import Generation, newest_generation, shards_folder
 from clipfeat.store.one_file import FilePool, OpenFile, open_file
 from clipfeat.store.repeated_paths import is_in, repeated_hashes
+from clipfeat.system.escaping import MAX_IMAGE_TEXT
 from clipfeat.system.files import MAX_RATIO, MAX_UNPACKED, names_in, storage_errors
 from clipfeat.system.locations import followed, location
 
@@ -224,12 +225,14 @@ def _check_text_size(target: Path, files: Sequence[OpenFile]) -> None:
     """Refuse texts that would take far more memory than the files are large.
 
     An array of text gives each row the length of the longest text, which may be that of a class or
-    of a row in another file. Each character takes four bytes.
+    of a row in another file. Each character takes four bytes. Texts of up to `MAX_IMAGE_TEXT` bytes
+    are accepted in any number of rows, because a writer accepts them.
     """
     longest: dict[str, int] = {}
     for file in files:
         for name, size in file.text_sizes.items():
-            longest[name] = max(size, longest.get(name, 0))
+            if size > MAX_IMAGE_TEXT:
+                longest[name] = max(size, longest.get(name, 0))
     n_rows = sum(file.n_rows for file in files if file.width is not None)
     needed, size = 4 * n_rows * sum(longest.values()), sum(file.n_bytes for file in files)
     if needed > max(MAX_UNPACKED, MAX_RATIO * size):

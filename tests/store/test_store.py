@@ -24,6 +24,7 @@ from clipfeat.features import Failure
 from clipfeat.store import FeatureWriter, Row, feature_files_in, load, open_stored
 from clipfeat.store.reading import part_paths
 from clipfeat.store.stat_cache import cache_path
+from clipfeat.system.escaping import MAX_IMAGE_TEXT
 from clipfeat.system.files import temporary_name
 from tests.conftest import make_spec
 
@@ -109,6 +110,18 @@ def test_everything_comes_back(tmp_path: Path) -> None:
         Failure("c.png", "DecodeError", "truncated\nfile", key(3)),
         Failure("d.png", "ReadError", "gone"),
     )
+
+
+def test_the_longest_written_text_can_be_read(tmp_path: Path) -> None:
+    """One long label among many small rows is accepted by the writer, and so by the reader."""
+    spec, n = make_spec(n_features=1), 20_000
+    labels = ["x" * MAX_IMAGE_TEXT, *["real"] * (n - 1)]
+    rows = [Row(f"{i}.png", i.to_bytes(16, "big"), label) for i, label in enumerate(labels)]
+    with FeatureWriter(tmp_path / "out.h5", spec) as writer:
+        writer.append(rows, np.zeros((n, 1), dtype=np.float32))
+        writer.finish()
+    with open_stored(tmp_path / "out.h5") as stored:
+        assert stored.n_rows == n
 
 
 def test_a_long_text_of_few_rows_does_not_fill_the_memory(tmp_path: Path) -> None:

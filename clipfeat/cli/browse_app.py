@@ -32,9 +32,9 @@ def browse(
 
     The page shows the images in a grid and on a map of their features. It lists duplicates and
     possible label errors, and searches by image. With --run, it also shows the images that the
-    classifiers of a benchmark predicted wrongly. A second page is for labelling, and shows the
-    images first that are most useful to label. On the keyboard, 1 to 9 choose a class. The UMAP map
-    needs clipfeat[umap]. Ctrl-C ends the server.
+    classifiers of a benchmark predicted wrongly. On a second page, images can be
+    labelled. It starts with the images that are most useful to label. On the keyboard, 1 to 9
+    choose a class. The UMAP map needs clipfeat[umap]. Ctrl-C ends the server.
 
     Example: clipfeat app out.h5 --run run/
     """

@@ -36,8 +36,9 @@ def export(
     classifies images in the browser. The page works on any static web host, and makes no requests
     to other hosts.
 
-    If the output path ends in .skops, the fitted estimator of the model is exported. A .skops file
-    holds objects and can run code when it is loaded. Load only .skops files whose author you trust.
+    If the output path ends in .skops, the fitted estimator of the model is exported. The checks
+    of skops do not stop every file that runs code when it is loaded. Load only .skops files whose
+    author you trust.
 
     Example: clipfeat export model.clipfeat -o model.onnx --check images/
     """

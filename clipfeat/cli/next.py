@@ -24,9 +24,9 @@ def next_images(
 ) -> None:
     """List the images that are most useful to label next.
 
-    Without labels, the command selects images that are far from each other in feature space. As
-    soon as two classes have labels, a logistic regression is fitted. The command then selects the
-    images with the most uncertain predictions, each from a different cluster of features.
+    If fewer than two classes have labelled images, the command selects images that are far from
+    each other in feature space. Otherwise, it fits a logistic regression and selects the images
+    with the most uncertain predictions, each from a different cluster of features.
 
     Example: clipfeat next out.h5 -n 50
     """

@@ -153,8 +153,8 @@ Repository = Annotated[
 
 _LABELS_HELP = (
     "CSV, TSV or Parquet table with image paths and labels. These labels replace all others, such "
-    "as the names of folders. Images that are not in the table are unlabelled, except with a "
-    "labels.csv of `clipfeat app`, which changes only the labels of its images."
+    "as the names of folders. Images that are not in the table are unlabelled. However, if the "
+    "table is a labels.csv of `clipfeat app`, they keep their labels."
 )
 LabelTable = Annotated[Path | None, input_option("--labels", metavar="TABLE", help=_LABELS_HELP)]
 LabelTableOfTraining = Annotated[
@@ -186,7 +186,7 @@ LabelTableOfRobustness = Annotated[
     input_option(
         "--labels",
         metavar="TABLE",
-        help=f"{_TRUE_LABELS_HELP} other tables. {_NOT_IN_TABLE_HELP}",
+        help=f"{_TRUE_LABELS_HELP} labels in SOURCE. {_NOT_IN_TABLE_HELP}",
     ),
 ]
 LabelTableOfAudit = Annotated[
@@ -226,7 +226,7 @@ LabelTablesOfApp = Annotated[
         "--labels",
         metavar="TABLE",
         help=f"{_LABEL_TABLES_HELP} The labels in --label-file are always loaded, and replace "
-        "these.",
+        "those of TABLE.",
     ),
 ]
 LabelFile = Annotated[
@@ -279,10 +279,10 @@ ImageRootFolder = Annotated[
     input_option(
         "--image-root",
         metavar="DIR",
-        help="Folder of the images in a table, which may name them without a file suffix. The "
-        "default is the table's folder, or the current directory if the table's folder contains "
-        "none of the images. Each local image must be in DIR, in the table's folder or in the "
-        "current directory.",
+        help="Folder of the images that a table lists. The table may leave out their file suffix. "
+        "The default is the table's folder, or the current directory if the table's folder "
+        "contains none of the images. Local images outside DIR, the table's folder and the current "
+        "directory are refused.",
     ),
 ]
 AllowRemote = Annotated[
@@ -372,8 +372,8 @@ MergeLabelsOfModel = Annotated[
     input_option(
         "--merge-labels",
         help="Ignore capitals and spaces when labels are compared with the classes of the model, "
-        "so that the label Real is the class real. By default, such a label in a table is an "
-        "error.",
+        "so that the label Real is the class real. By default, a label in a table must have the "
+        "same capitals and spaces as a class.",
     ),
 ]
 Unlabelled = Annotated[
@@ -451,8 +451,8 @@ FaceMargin = Annotated[
         metavar="SHARE",
         help="Margin on each side of a face, as a share of the longer side of its box. With "
         "--faces crop, the horizontal margin is a share of the box's width, and the vertical "
-        "margin is a share of its height. With --faces aligned, the margin is a share of 3.2 times "
-        "the distance between the eyes.",
+        "margin is a share of its height. With --faces aligned, the face is taken to be as wide "
+        "as 3.2 times the distance between the eyes, and the margin is a share of this width.",
     ),
 ]
 NoFace = Annotated[
@@ -509,7 +509,7 @@ TrainFiles = Annotated[
         "--train",
         metavar="FEATURES.h5",
         help="Feature file to train on, instead of the positional FEATURES.h5. Requires --test. "
-        "Repeat for the same images with other encoders.",
+        "Repeatable, if the files contain the same images with different encoders.",
     ),
 ]
 TestFiles = Annotated[
@@ -518,7 +518,7 @@ TestFiles = Annotated[
         "--test",
         metavar="FEATURES.h5",
         help="Feature file of a separate test set, which replaces cross-validation and the "
-        "official split. Repeat for the same test images with other encoders.",
+        "official split. Repeatable, if the files contain the same images with different encoders.",
     ),
 ]
 TrainingFeatures = Annotated[
@@ -656,8 +656,9 @@ Layers = Annotated[
     encoder_option(
         "--layers",
         metavar="NAMES",
-        help="Comma-separated layers to extract, for example 3,6,last. Numbers count blocks or "
-        "stages from 0, last (the default) is the encoder's output, and all selects all of these. "
+        help="Comma-separated layers to extract, for example 3,6,last. A number selects a block "
+        "or stage, counted from 0. The name last, the default, selects the encoder's output. The "
+        "name all selects all blocks or stages and the output. "
         "A layer can have its own pooling instead of --pool, for example 3/mean or all/cls. The "
         'guide "Use several layers and image sizes" lists further layers.',
     ),
@@ -814,9 +815,9 @@ ScoresFiles = Annotated[
     classifier_option(
         "--scores",
         metavar="NAME=FILE",
-        help="CSV or TSV file with the scores of another detector, in columns such as path and "
-        "score. The detector is compared but not fitted. Higher scores mean the positive class. "
-        "NAME= is optional. Repeatable.",
+        help="CSV or TSV file with scores from outside clipfeat, such as those of a published "
+        "detector, in columns such as path and score. They are compared with the classifiers. "
+        "Higher scores mean the positive class. NAME= is optional. Repeatable.",
     ),
 ]
 Scale = Annotated[
@@ -889,7 +890,8 @@ MaxFpr = Annotated[
 _ABSTAIN_HELP = (
     'Let `clipfeat predict` mark images as unsure (see the guide "Mark unsure predictions"). Of '
     "new images that are like the training images, on average at most the share LEVEL of each "
-    "class is misclassified without this mark. A LEVEL of 0.05 needs 19 images of each class,"
+    "class is misclassified and not marked as unsure. A LEVEL of 0.05 needs 19 images of each "
+    "class,"
 )
 Abstain = Annotated[
     float | None,
@@ -905,8 +907,8 @@ AbstainOfTraining = Annotated[
     classifier_option(
         "--abstain",
         metavar="LEVEL",
-        help=f"{_ABSTAIN_HELP} and twice as many if the chosen classifier or vote contains the "
-        "projection triplet of the recipe 'faces'.",
+        help=f"{_ABSTAIN_HELP} and twice as many if the chosen classifier or vote contains "
+        "'triplet', a projection that the recipe 'faces' uses.",
     ),
 ]
 AbstainOfModel = Annotated[
@@ -914,8 +916,9 @@ AbstainOfModel = Annotated[
     output_option(
         "--abstain",
         metavar="LEVEL",
-        help="Level at which images are marked as unsure, for example 0.1. The default is the "
-        "level of the model. The model must have been fitted with --abstain.",
+        help="Largest share of each class that may be misclassified and not marked as unsure, for "
+        "example 0.1 (see `clipfeat fit --help`). The default is the level of the model. The model "
+        "must have been fitted with --abstain.",
     ),
 ]
 Positive = Annotated[
@@ -996,8 +999,8 @@ Folds = Annotated[
         min=2,
         metavar="N",
         help="Number of cross-validation folds, by default 5. Without --cv, an official split of "
-        "the images replaces cross-validation (see --split). --test and --leave-one-out use no "
-        "folds.",
+        "the images replaces cross-validation (see --split). Has no effect with --test and "
+        "--leave-one-out.",
     ),
 ]
 SplitColumn = Annotated[
@@ -1301,11 +1304,11 @@ TemplateOfTraining = Annotated[
     ),
 ]
 _FILL_HELP = (
-    "Content of the columns beside the ids. probability: the probability of the class that names "
-    "the column, such as fake or is_fake, otherwise that of the positive class. class: in a column "
-    "named after a class, whether this class was predicted, otherwise the predicted class. auto: "
-    "one of these two, according to the template's example values (see the guide \"Fill a "
-    "competition's template\")."
+    "Content of the columns beside the ids. probability: a column named after a class, such as "
+    "fake or is_fake, gets the probability of this class. Any other column gets the probability of "
+    "the positive class. class: a column named after a class gets 1 if this class was predicted "
+    "and 0 otherwise. Any other column gets the predicted class. auto: one of these two, according "
+    "to the template's example values (see the guide \"Fill a competition's template\")."
 )
 Fill = Annotated[str, output_option("--fill", metavar="KIND", help=_FILL_HELP)]
 FillOfTraining = Annotated[
@@ -1313,7 +1316,8 @@ FillOfTraining = Annotated[
     output_option(
         "--fill",
         metavar="KIND",
-        help=f"{_FILL_HELP} The positive class is the default of `clipfeat fit --positive`.",
+        help=f"{_FILL_HELP} The positive class is determined as by `clipfeat fit` without "
+        "--positive.",
     ),
 ]
 PositiveOfPredictions = Annotated[
@@ -1518,8 +1522,8 @@ TimeLimit = Annotated[
         "--time-limit",
         metavar="DURATION",
         parser=parse_time_limit,
-        help="Time limit of --tune, for the whole parameter search and the fits that follow, for "
-        "example 90s, 10m or 2h. Not available with --engine ray.",
+        help="Time limit of the parameter search of --tune and the fits with the chosen "
+        "parameters together, for example 90s, 10m or 2h. Not available with --engine ray.",
     ),
 ]
 TimeLimitOfTraining = Annotated[

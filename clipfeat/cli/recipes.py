@@ -8,8 +8,8 @@ def recipes() -> None:
     """List the recipes of `clipfeat train`.
 
     A recipe is a complete set of choices: encoders, image sizes, layers, views, faces, scaling,
-    classifiers and votes. Settings with default values are not listed. The line source
-    names the paper or measurement behind a recipe. A star marks the default.
+    classifiers and votes. Settings with default values are not listed. The line that
+    starts with 'source' states the paper or measurement behind a recipe. A star marks the default.
 
     Example: clipfeat recipes
     """

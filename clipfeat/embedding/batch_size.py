@@ -13,9 +13,9 @@ IMAGES_IN_MEMORY = 256
 class BatchSize:
     """The number of images in one forward pass.
 
-    The size starts at `smallest` and doubles. Doubling stops at `largest`, or when a size is more
-    than 20 % slower than the fastest size. The fastest size is kept. A larger size must be more
-    than 3 % faster to replace a smaller size.
+    The size starts at `smallest` and doubles. Doubling stops at `largest`, or when a size encodes
+    over 20 % fewer images per second than the fastest size. The fastest size is kept. A larger size
+    must encode over 3 % more images per second to replace a smaller size.
 
     Parameters
     ----------

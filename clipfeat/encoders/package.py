@@ -62,7 +62,7 @@ def build(
     Raises
     ------
     UnknownNameError
-        If `name` is unknown, or if the network does not have a layer.
+        If `name` is unknown, or if the network has no layer of a name in `options`.
     UsageError
         If the network does not take the arguments.
     MissingExtraError

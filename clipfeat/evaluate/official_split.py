@@ -249,7 +249,7 @@ def _check_classes(features: FeatureSet, train: RowMask, test: RowMask, column: 
     if len(trained) > 1 and not missing:
         return
     raise LabelError(
-        f"the train images of column {column!r} have the classes {', '.join(sorted(trained))}"
-        + (f", but the test images have {', '.join(missing)} too" if missing else "")
+        f"the train images of column {column!r} have only the classes {', '.join(sorted(trained))}"
+        + (f". The test images also have {', '.join(missing)}" if missing else "")
         + ". Train on two or more classes, and on every class of the test set"
     )

@@ -318,8 +318,8 @@ def _matrix(features: FeatureSet, column: str, n_splits: int, seed: int) -> list
         raise UsageError(
             f"--matrix needs a column with 2 or more values to train on, but {column!r} has "
             f"{len(held)}. A value does not count if all its images are of the negative class. "
-            "It also does not count if one of its classes has no images of other values. Pass "
-            "another column"
+            "It also does not count if it has all images of one of the classes. Pass another "
+            "column"
         )
     strata = np.array([f"{label}, {column} {value}" if value and not alone else label
                        for label, value, alone in zip(features.labels.tolist(), values.tolist(),

@@ -59,7 +59,7 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
         raise UsageError(
             f"--leave-one-out needs 2 or more values that can be left out, but column {column!r} "
             f"has {len(held)}. A value cannot be left out if all its images are of the negative "
-            "class, or if one of its classes has no images of other values. The values of the "
+            "class, or if it has all images of one of the classes. The values of the "
             f"column are {', '.join(map(repr, np.unique(values).tolist()[:10]))}. "
             "Pass another column"
         )
@@ -74,10 +74,10 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     for value, (train, test) in splits.items():
         if not len(test) or len(np.unique(features.y[train])) < 2:
             raise LabelError(
-                f"{column} {value!r} cannot be left out, because some groups also contain images "
-                f"of other values. These groups are not used, and {len(test)} test images and "
-                f"{len(np.unique(features.y[train]))} training classes remain. A fold needs at "
-                "least 1 test image and 2 training classes. Use smaller groups or another column"
+                f"{column} {value!r} cannot be left out, because {len(test)} test images and "
+                f"{len(np.unique(features.y[train]))} training classes remain (at least 1 and 2 "
+                "are needed). Groups with images of this value and of others are not used. Use "
+                "smaller groups or another column"
             )
     return splits
 

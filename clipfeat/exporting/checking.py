@@ -215,9 +215,9 @@ def _check(agreement: Agreement, model: Model) -> None:
         reason = f"at most {MOST_VERDICTS:.0%} of the verdicts may differ"
     elif agreement.highest - agreement.lowest < LEAST_RANGE and "DummyClassifier" not in kinds:
         raise DataError(
-            "the model is not exported, because its probabilities hardly vary, so the comparison "
-            f"with the graph proves nothing: {agreement}. Pass images of all classes to --check, "
-            "but no training images"
+            "the model is not exported, because the comparison with the ONNX graph proves nothing: "
+            f"the probabilities of the model hardly vary ({agreement}). Pass images of all classes "
+            "to --check, but no training images"
         )
     else:
         return

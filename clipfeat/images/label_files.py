@@ -265,7 +265,7 @@ def _of_test_list(
         if record.label in {REAL, FAKE} and label != record.label:
             raise LabelError(
                 f"{file.name} gives {record.path} the label {label!r}, but its folder gives "
-                f"{record.label!r}. clipfeat reads 1 as real in such a list. Correct the list"
+                f"{record.label!r}. In this list, 1 means real. Correct the list"
             )
         split = "test" if key in label_of else "train"
         named.append(relabel(record, label, columns=[(SPLIT, split)]))

@@ -240,7 +240,9 @@ class _SharedColumn:
                 else:
                     yield value.as_py()
         if left:
-            raise ValueError("a row group does not have the number of rows in the footer")
+            raise ValueError(
+                "the number of rows of a row group differs from the number in the footer"
+            )
 
     def _advance(self) -> None:
         """Decode the cell of the next row.

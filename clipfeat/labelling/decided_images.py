@@ -126,7 +126,8 @@ def check_shared_label_file(
         )
         if path := next(another, ""):
             raise RefusedFileError(
-                f"{file} is from an earlier version and stores no content hashes. The feature file "
-                f"{other.name} in the same folder has another image with the path {path!r}, so a "
-                "decision could apply to either image. Pass another file with --label-file"
+                f"the labels in {file} are from an earlier version without content hashes. The "
+                f"path {path!r} is one image in this feature file and another one in {other.name}, "
+                "in the same folder, so the label could be of either. Pass another file with "
+                "--label-file"
             )

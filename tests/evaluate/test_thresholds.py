@@ -140,7 +140,7 @@ def test_the_bound_holds_for_new_groups(within: int) -> None:
 
 
 def test_grouped_negatives_count_as_fewer() -> None:
-    """Grouped negatives count as their effective number, unless the groups are too few."""
+    """Negatives in the same group count as fewer. With very few groups, groups are ignored."""
     assert effective_number(np.repeat(np.arange(70), 3)) == 70
     assert effective_number(np.array([0] * 30 + [*range(1, 31)])) == 3
     assert allowed_above(200, np.arange(200), 0.05) == 200 - umbrella_rank(200, 0.05)

@@ -25,7 +25,7 @@ def values(spec: Path, globs: ClassGlobs) -> Values:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Write a folder of two generators and two collections of photographs, without a layout."""
+    """Write two generators and two sets of photographs in no layout that clipfeat recognises."""
     return make(tmp_path / "set", "a/unheard/train/1.png", "a/unseen/test/1.png", "b/x/1.png",
                 "b/[y]/1.jpg")  # fmt: skip
 

@@ -84,7 +84,7 @@ def test_the_test_list_of_celeb_df(tmp_path: Path) -> None:
     }
     assert source.layout == "Celeb-DF and List_of_testing_videos.txt"
     assert not source.skipped
-    with pytest.raises(LabelError, match="reads 1 as real in such a list"):
+    with pytest.raises(LabelError, match="In this list, 1 means real"):
         celeb(tmp_path, "0 YouTube-real/00170.mp4")
     with pytest.raises(LabelError, match="as real and as fake"):
         celeb(tmp_path, "0 YouTube-real/00170.mp4", "1 YouTube-real/00170.mp4")

@@ -169,7 +169,7 @@ def test_detection_layouts_are_understood(tmp_path: Path, pair: tuple[str, str])
 
 
 def test_a_class_named_nature_is_left_alone(tmp_path: Path) -> None:
-    """A folder that occurs without its counterpart is an ordinary class."""
+    """Without a folder named ai, a folder named nature is an ordinary class."""
     spec = make(tmp_path, "nature/1.jpg", "city/1.jpg")
     assert {record.label for record in open_source(spec)} == {"nature", "city"}
 

@@ -212,7 +212,7 @@ def test_old_label_files_are_refused_if_paths_have_two_images(
     file.write_bytes(OLD_HEADER)
     check_shared_label_file(file, features, [tmp_path / "own.h5"])
     listed.append(other)
-    with pytest.raises(RefusedFileError, match=r"other\.h5 in the same folder has another image"):
+    with pytest.raises(RefusedFileError, match=r"other\.h5, in the same folder, so the label"):
         check_shared_label_file(file, features, [tmp_path / "own.h5"])
     file.write_bytes(HEADER)
     check_shared_label_file(file, features, [tmp_path / "own.h5"])

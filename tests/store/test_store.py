@@ -125,7 +125,7 @@ def test_the_longest_written_text_can_be_read(tmp_path: Path) -> None:
 
 
 def test_a_long_text_of_few_rows_does_not_fill_the_memory(tmp_path: Path) -> None:
-    """An array gives all rows the length of the longest text of any part, or of a class."""
+    """One long class or path, which would make the texts of all rows as long, is refused."""
     n = 20_000
     about = {"long class": ["x" * 60_000] * n, "long path of a part": ["x"] * n}
     for name, labels in about.items():

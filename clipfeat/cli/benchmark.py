@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import explains_resuming, print_line, reports_errors
-from clipfeat.cli.option_groups import expands
+from clipfeat.cli.option_groups import expands, fit_resources
 from clipfeat.cli.protocol_options import ProtocolOptions
 from clipfeat.fits.fit_resources import FitResources
 from clipfeat.zoo.fit_options import FitOptions
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @reports_errors
-@expands("resources", FitResources, options.BENCHMARK_RESOURCES)
+@expands("resources", fit_resources, options.BENCHMARK_RESOURCES)
 @expands("fit_options", FitOptions, options.FIT_OPTIONS)
 @expands("protocol_options", ProtocolOptions, options.PROTOCOL_OPTIONS)
 def benchmark(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import print_line, reports_errors
-from clipfeat.cli.option_groups import expands
+from clipfeat.cli.option_groups import expands, fit_resources
 from clipfeat.cli.outputs import check_file
 from clipfeat.fits.fit_resources import FitResources
 from clipfeat.zoo.fit_options import FitOptions
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @reports_errors
-@expands("resources", FitResources, options.FIT_RESOURCES)
+@expands("resources", fit_resources, options.FIT_RESOURCES)
 @expands("fit_options", FitOptions, options.FIT_OPTIONS_OF_MODEL)
 def fit(
     features: options.FeatureFiles = None,

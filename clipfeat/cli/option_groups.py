@@ -6,6 +6,9 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clipfeat.cli.parsing import parse_seconds
+from clipfeat.fits.fit_resources import FitResources
+
 if TYPE_CHECKING:
     from clipfeat.images.source_options import SourceOptions
 
@@ -60,6 +63,18 @@ def expands(
         return run
 
     return decorate
+
+
+def fit_resources(
+    *,
+    n_jobs: int | None = None,
+    time_limit: str | None = None,
+    engine: str = "local",
+    address: str | None = None,
+) -> FitResources:
+    """Build the resources of fits. The time limit is a duration, such as ``10m``."""
+    seconds = None if time_limit is None else parse_seconds(time_limit)
+    return FitResources(n_jobs, seconds, engine, address)
 
 
 def source_options(

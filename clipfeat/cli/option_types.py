@@ -22,7 +22,6 @@ from clipfeat.cli.panels import (
     OUTPUT,
     PERFORMANCE,
 )
-from clipfeat.cli.parsing import parse_time_limit
 
 input_option = partial(typer.Option, rich_help_panel=INPUT)
 encoder_option = partial(typer.Option, rich_help_panel=ENCODER)
@@ -1517,11 +1516,10 @@ Device = Annotated[
     ),
 ]
 TimeLimit = Annotated[
-    float | None,
+    str | None,
     performance_option(
         "--time-limit",
         metavar="DURATION",
-        parser=parse_time_limit,
         help="Time limit of the parameter search of --tune and the fits with the chosen "
         "parameters together, for example 90s, 10m or 2h. Not available with --engine ray.",
     ),
@@ -1537,11 +1535,10 @@ TimeLimitOfTraining = Annotated[
     ),
 ]
 TimeLimitPerClassifier = Annotated[
-    float | None,
+    str | None,
     performance_option(
         "--time-limit",
         metavar="DURATION",
-        parser=parse_time_limit,
         help="Time limit of each classifier, for example 90s, 10m or 2h, summed over its folds and "
         "parameter searches. A classifier that needs more is stopped. Not available with --engine "
         "ray.",
@@ -1735,9 +1732,9 @@ FIT_RESOURCES = {
     "engine": Engine,
     "address": Address,
 }
-"""Options of `clipfeat fit` for the fields of `clipfeat.fits.fit_resources.FitResources`.
+"""Options of `clipfeat fit` for the parameters of `clipfeat.cli.option_groups.fit_resources`.
 
-``out_of_core`` is a parameter of the command, not a field.
+``out_of_core`` is a parameter of the command.
 """
 
 BENCHMARK_RESOURCES = {

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from clipfeat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,20 +85,6 @@ def parse_seconds(text: str, option: str = "--time-limit") -> float:
             f"{option} must be a duration above 0, got {text!r}. Write it like 90s, 10m or 2h."
         )
     return seconds
-
-
-def parse_time_limit(text: str) -> float:
-    """Parse the duration of an option as `parse_seconds`, with click's error for the option.
-
-    Raises
-    ------
-    BadParameter
-        If the text is not a positive, finite duration.
-    """
-    try:
-        return parse_seconds(text)
-    except UsageError as error:
-        raise typer.BadParameter(str(error)) from error
 
 
 def parse_entries(clf: str, scores: Sequence[str]) -> "str | list[str | Scores]":

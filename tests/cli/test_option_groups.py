@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from clipfeat.cli import app
 from clipfeat.cli import option_types as options
-from clipfeat.cli.option_groups import expands, source_options
+from clipfeat.cli.option_groups import expands, fit_resources, source_options
 from clipfeat.cli.protocol_options import ProtocolOptions
 from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.encoders.encoder_options import EncoderOptions
@@ -79,13 +79,13 @@ def test_an_option_of_the_command_stands_among_the_options_of_the_object() -> No
     """A command's own option is listed in the order of the types."""
     received = []
 
-    @expands("resources", FitResources, options.FIT_RESOURCES)
+    @expands("resources", fit_resources, options.FIT_RESOURCES)
     def command(*, resources: FitResources, out_of_core: bool | None = None) -> None:
         received.append((resources, out_of_core))
 
     assert list(signature(command).parameters) == list(options.FIT_RESOURCES)
-    received_by(command, "--num-workers", "2", "--in-memory")
-    assert received == [(FitResources(n_jobs=2), False)]
+    received_by(command, "--num-workers", "2", "--in-memory", "--time-limit", "10m")
+    assert received == [(FitResources(n_jobs=2, time_limit=600), False)]
 
 
 def test_an_option_of_one_object_stands_among_the_options_of_another() -> None:

@@ -147,7 +147,7 @@ def check_arguments(library: str, arguments: Mapping[str, object]) -> None:
     Raises
     ------
     UsageError
-        If an argument or its value is not allowed. The message states what is allowed.
+        If an argument or its value is not allowed. The message lists the allowed ones.
     """
     allowed = ARGUMENTS.get(library)
     if allowed is None:

@@ -1,4 +1,4 @@
-"""Response headers that restrict what a browser may do, and the response to unexpected errors."""
+"""Response headers that limit what pages may load, and the response to an unexpected error."""
 
 import logging
 

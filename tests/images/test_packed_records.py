@@ -107,7 +107,10 @@ def test_a_large_archive_gets_its_labels_from_folders(
 def test_a_large_table_is_listed_like_a_small_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Blocks of rows give the same list. All blocks share what is known about servers."""
+    """A table that is read in blocks gives the same records.
+
+    Addresses of two servers count as addresses of several, even if they are in different blocks.
+    """
     rows = [f"a/{i}.png,{'ab'[i % 2]},{i},{i % 3}" for i in range(20)]
     rows += [" a/3.png ,b,3,0", ",a,x,1", "https://one/1.png,a,,", "https://two/1.png,b,,"]
     path = tmp_path / "t.csv"

@@ -7,15 +7,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, Field
-from starlette.requests import ClientDisconnect
 
-from clipfeat.errors import ClipfeatError
 from clipfeat.features.classes import positive_class
 from clipfeat.serving.answers import CSV, Answers, Refusal, as_csv, as_json
-from clipfeat.serving.batching import Answer, QueueFullError
-from clipfeat.serving.server import Serving, serving_of
+from clipfeat.serving.batching import Answer
+from clipfeat.serving.server import Serving, counting_status, serving_of
 from clipfeat.serving.uploads import FILES, FORM, JSON, MAX_TEXT, URLS, Upload, read_uploads
-from clipfeat.web.application import status_of
 
 router = APIRouter(tags=["predictions"])
 State = Annotated[Serving, Depends(serving_of)]
@@ -98,25 +95,13 @@ async def predict(
     Example: curl -F files=@image.jpg http://127.0.0.1:8000/predict
     """
     begun = time.monotonic()
-    status, answers = 500, list[Answer]()
-    try:
-        uploads, answers = await _predict(request, serving)
-        status = 200
-    except HTTPException as error:
-        status = error.status_code
-        raise
-    except ClientDisconnect:
-        status = 499  # as in nginx
-        raise
-    except QueueFullError as error:
-        status = 429
-        headers = {"Retry-After": str(error.seconds), "Connection": "close"}
-        raise HTTPException(429, str(error), headers) from error
-    except ClipfeatError as error:
-        status = status_of(error)
-        raise
-    finally:
+    answers = list[Answer]()
+
+    def count(status: int) -> None:
         serving.metrics.count(status, time.monotonic() - begun, answers)
+
+    with counting_status(count):
+        uploads, answers = await _predict(request, serving)
     names = [upload.name for upload in uploads]
     if format == "csv" or (format is None and _prefers_csv(request)):
         return PlainTextResponse(as_csv(serving.model, names, answers), media_type=CSV)

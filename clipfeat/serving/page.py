@@ -7,6 +7,7 @@ computed, as lines of JSON: ``{"part": "verdict", "html": "..."}``, or with ``"e
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,14 +16,13 @@ from typing import Annotated, cast
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
-from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from clipfeat.errors import ClipfeatError
 from clipfeat.serving.batching import QueueFullError
 from clipfeat.serving.page_parts import VERDICT, Html, PageImage
-from clipfeat.serving.server import Serving, serving_of
+from clipfeat.serving.server import Serving, counting_status, serving_of
 from clipfeat.serving.uploads import Upload, read_uploads
 
 MAX_RUNNING = 2
@@ -152,28 +152,13 @@ class _PartsResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the image, and send the parts."""
         request = Request(scope, receive)
-        status = 500
-        try:
-            with self._serving.holding() as hold:
-                self._queue.check()  # before the body is read
-                one_file = replace(self._serving.limits, max_files=1)
-                (upload,) = await read_uploads(request, one_file, hold)
-                # A slow upload is counted only once it is complete, so it does not fill the queue.
-                with self._queue.place():
-                    status = 200
-                    await self._send_parts(request, upload, send)
-        except QueueFullError as error:
-            status = 429
-            headers = {"Retry-After": str(error.seconds), "Connection": "close"}
-            raise HTTPException(429, str(error), headers) from error
-        except HTTPException as error:
-            status = error.status_code
-            raise
-        except ClientDisconnect:
-            status = 499  # as in nginx
-            raise
-        finally:
-            self._serving.metrics.count_page(status)
+        with counting_status(self._serving.metrics.count_page), self._serving.holding() as hold:
+            self._queue.check()  # before the body is read
+            one_file = replace(self._serving.limits, max_files=1)
+            (upload,) = await read_uploads(request, one_file, hold)
+            # A slow upload is counted only once it is complete, so it does not fill the queue.
+            with self._queue.place():
+                await self._send_parts(request, upload, send)
 
     async def _send_parts(self, request: Request, upload: Upload, send: Send) -> None:
         is_started = False
@@ -207,10 +192,13 @@ class _PartsResponse(Response):
                 yield await self._line(name, image)
 
     async def _line(self, name: str, image: PageImage) -> dict[str, str]:
-        """Compute a part of the page, and return it as a line of the response."""
+        """Compute a part of the page, and return it or its error as a line of the response.
+
+        The text of an unexpected error is only logged.
+        """
         serving = self._serving
         make = serving.parts.makers[name]
-        outcome, key, text = FAILED, "error", "an unexpected error of the server"
+        outcome, key = FAILED, "error"
         try:
             text = await self._queue.compute(lambda: make(image), serving.limits.timeout)
             outcome, key = MADE, "html"
@@ -219,6 +207,9 @@ class _PartsResponse(Response):
             text = f"this part took longer than {serving.limits.timeout:g} s"
         except ClipfeatError as error:
             text = str(error)
+        except Exception:
+            logging.getLogger("clipfeat.serving").exception("the part %r failed", name)
+            text = "an unexpected error of the server"
         finally:
             serving.metrics.count_part(name, outcome)
         return {"part": name, key: text}

@@ -9,10 +9,11 @@ from typing import cast
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import HTTPException, Request
+from starlette.requests import ClientDisconnect
 
-from clipfeat.errors import ReadError
+from clipfeat.errors import ClipfeatError, ReadError
 from clipfeat.model import Model
-from clipfeat.serving.batching import Answer, Batcher, Places
+from clipfeat.serving.batching import Answer, Batcher, Places, QueueFullError
 from clipfeat.serving.encoding import ModelEncoders
 from clipfeat.serving.keeping import keep
 from clipfeat.serving.limits import ServingLimits
@@ -20,6 +21,7 @@ from clipfeat.serving.metrics import Metrics
 from clipfeat.serving.page_parts import PageParts
 from clipfeat.serving.remote import download
 from clipfeat.serving.uploads import Upload
+from clipfeat.web.application import status_of
 
 N_DOWNLOADS = 8
 """Maximum number of images that are downloaded at the same time."""
@@ -157,6 +159,41 @@ class Serving:
         for upload in uploads:
             if upload.data:
                 keep(upload.data, upload.name, folder)
+
+
+@contextmanager
+def counting_status(count: Callable[[int], None]) -> Iterator[None]:
+    """Call a function with the status of the response to a request.
+
+    Parameters
+    ----------
+    count : callable
+        Function of the status. It is called when the block ends.
+
+    Raises
+    ------
+    HTTPException
+        With status 429, if the block raises `QueueFullError`.
+    """
+    status = 500
+    try:
+        yield
+        status = 200
+    except HTTPException as error:
+        status = error.status_code
+        raise
+    except ClientDisconnect:
+        status = 499  # as in nginx
+        raise
+    except QueueFullError as error:
+        status = 429
+        headers = {"Retry-After": str(error.seconds), "Connection": "close"}
+        raise HTTPException(429, str(error), headers) from error
+    except ClipfeatError as error:
+        status = status_of(error)
+        raise
+    finally:
+        count(status)
 
 
 def _result(future: "asyncio.Future[Answer]", seconds: float) -> Answer:

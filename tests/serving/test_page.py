@@ -16,6 +16,7 @@ pytest.importorskip("fastapi")
 
 from fastapi.testclient import TestClient
 
+from clipfeat.errors import StorageError
 from clipfeat.model import Model
 from clipfeat.prediction.predicting import predict
 from clipfeat.serving import page, page_parts
@@ -262,6 +263,39 @@ def test_a_part_that_takes_too_long(
     assert 'clipfeat_page_parts_total{outcome="late",part="facts"} 1.0' in metrics
     assert 'clipfeat_page_requests_total{status="429"} 1.0' in metrics
     assert re.search(r'clipfeat_page_requests_total{status="200"} [1-9]', metrics)
+
+
+def test_an_unexpected_error_costs_one_part(
+    client: TestClient, image_files: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    """The other parts are sent. The error text is only logged."""
+
+    def fail(image: Any) -> str:
+        raise RuntimeError("in /home/secret")
+
+    makers = client.app.state.serving.parts.makers  # type: ignore[attr-defined]
+    monkeypatch.setitem(makers, "facts", fail)
+    monkeypatch.setitem(makers, "changes", lambda image: "<p>")
+    data = (image_files / "real" / "real-1.png").read_bytes()
+    assert lines_of(client, data, "facts,changes") == [
+        {"part": "facts", "error": "an unexpected error of the server"},
+        {"part": "changes", "html": "<p>"},
+    ]
+    assert "/home/secret" in caplog.text
+
+
+def test_an_image_that_cannot_be_kept(
+    client: TestClient, image_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The metrics count the status of the response."""
+
+    async def refuse(uploads: Any) -> None:
+        raise StorageError("no space left on the device")
+
+    monkeypatch.setattr(client.app.state.serving, "keep", refuse)  # type: ignore[attr-defined]
+    data = (image_files / "real" / "real-1.png").read_bytes()
+    assert client.post("/page/parts", files={"files": data}).status_code == 503
+    assert 'clipfeat_page_requests_total{status="503"} 1.0' in client.get("/metrics").text
 
 
 def test_a_busy_server_asks_to_wait(

@@ -72,7 +72,8 @@ def encode_in_memory(
     resources : EmbedResources
         Batch size and number of workers. The engine must be ``"local"``.
     report : callable
-        Called with a `Phase` before an encoder is opened, and after each batch and each failure.
+        Called with a `Phase` before an encoder is opened, after each batch, at short intervals
+        while images fail, and after the last image.
 
     Returns
     -------
@@ -161,6 +162,11 @@ def _encode(
         exact=lambda: open_encoder(spec.name, replace(options, precision="fp32")),
     )
     report(start)
+
+    def state() -> Phase:
+        n_failed = len(failures)
+        return replace(start, done=start.done + len(done) + n_failed, failed=n_failed)
+
     is_unchecked, checked, reported = False, time.monotonic(), 0.0
     for item in stream:
         if isinstance(item, Encoded):
@@ -179,10 +185,10 @@ def _encode(
             is_unchecked, checked = False, now
         if isinstance(item, Encoded) or now - reported > REPORTED_AFTER:
             reported = now
-            n_done = start.done + len(done) + len(failures)
-            report(replace(start, done=n_done, failed=len(failures)))
+            report(state())
     if is_unchecked:
         images.check_places()
+    report(state())
     row_of_key = {row.key: number for number, row in enumerate(rows)}
     copied, failed_copies = resolve_copies(copies, row_of_key.__contains__)
     X = np.vstack([np.empty((0, spec.n_features), dtype=np.float32), *batches])

@@ -83,7 +83,8 @@ class EmbedRun:
     retry_failed : bool
         Whether to retry images that failed in an earlier run.
     report : callable
-        Called with a `Phase` after each batch and each failure.
+        Called with a `Phase` after each batch, and at short intervals while images fail or are
+        known.
     """
 
     def __init__(

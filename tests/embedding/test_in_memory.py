@@ -12,6 +12,7 @@ from clipfeat.features import FeatureSet
 from clipfeat.images import open_source
 from clipfeat.spec import EncoderSpec
 from clipfeat.store import load
+from clipfeat.system.progress import Phase
 
 
 @pytest.fixture
@@ -61,6 +62,18 @@ def test_a_copy_of_another_class_has_its_own_row(
     assert features.keys[rows[0]] == features.keys[rows[1]]
     assert np.array_equal(features.X[rows[0]], features.X[rows[1]])
     assert features.labels[rows].tolist() == ["fake", "real"]
+
+
+def test_the_last_report_counts_every_image(stored: list[FeatureSet], tmp_path: Path) -> None:
+    """Failures that follow each other at once are all in the last report of each encoder."""
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    for number in range(6):
+        (bad / f"{number}.png").write_text("text")
+    phases: list[Phase] = []
+    encode_in_memory(open_source(bad), specs_of(stored), device="cpu", report=phases.append)
+    states = [(one.done, one.failed) for one in phases if one.name == "encoding"]
+    assert (6, 6) in states and states[-1] == (12, 6)
 
 
 def test_no_readable_image_gives_no_rows(stored: list[FeatureSet], image_folder: Path) -> None:

@@ -128,7 +128,7 @@ class FileBytes(FileReader):
         return _checked(*_read_file(self.file))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class FileInMemory(Reader):
     """Reader of an image file in memory.
 
@@ -141,11 +141,6 @@ class FileInMemory(Reader):
     in_memory: ClassVar[bool] = True
 
     data: bytes
-
-    @property
-    def sequence(self) -> Hashable:
-        """A key that differs from that of every other file."""
-        return id(self)
 
     def read(self) -> bytes:
         """Return the bytes.

@@ -15,6 +15,7 @@ from clipfeat.errors import ClipfeatError, DataError, EmptySourceError, UsageErr
 from clipfeat.images import open_source
 from clipfeat.images.decode import decode
 from clipfeat.images.manifest import TableColumns
+from clipfeat.images.readers import FileInMemory
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 24, 20, 3), dtype=np.uint8)
 PIL = [Image.fromarray(pixels) for pixels in RGB]
@@ -208,3 +209,8 @@ def test_columns_named_like_arguments() -> None:
     assert [dict(one.columns) for one in source] == [
         {"labels": "x", "groups": "v"}, {"labels": "y", "groups": "w"},
     ]  # fmt: skip
+
+
+def test_files_in_memory_are_equal_if_their_bytes_are() -> None:
+    """Two readers of the same bytes are equal, as those of other kinds."""
+    assert FileInMemory(b"a") == FileInMemory(b"a") != FileInMemory(b"b")

@@ -286,9 +286,9 @@ def finished(future: "Future[Any]") -> Any:
     Raises
     ------
     NotReadyError
-        If it has not finished.
+        If it has not finished, or was cancelled because newer labels are used.
     """
-    if not future.done():
+    if not future.done() or future.cancelled():
         raise NotReadyError("the result is still being computed")
     return future.result()
 

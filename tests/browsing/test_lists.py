@@ -1,11 +1,14 @@
 """Tests of the lists of duplicates and possible label errors."""
 
+from concurrent.futures import Future
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from clipfeat.browsing.lists import exact_duplicates, label_errors, near_duplicates
 from clipfeat.browsing.run_predictions import predictions_of
+from clipfeat.browsing.session import NotReadyError, finished
 from tests.auditing.test_duplicates import with_copies
 from tests.browsing.browsed import browse_data
 from tests.conftest import make_features
@@ -60,3 +63,11 @@ def test_label_errors_without_predictions() -> None:
     assert listed.rows.tolist() == [3]
     assert listed.notes[3].startswith("maybe real 0.")
     assert "according to logistic regression" in listed.sentences[0]
+
+
+def test_a_list_of_earlier_labels_is_not_ready() -> None:
+    """The page repeats a request whose list was cancelled because labels have changed."""
+    future: Future[None] = Future()
+    future.cancel()
+    with pytest.raises(NotReadyError):
+        finished(future)

@@ -87,7 +87,8 @@ def input_notes(specs: Sequence[EncoderSpec]) -> list[InputNotes]:
     Raises
     ------
     UsageError
-        If an encoder needs preprocessing that is not part of a graph. The message names the option.
+        If an encoder needs preprocessing or a precision that a graph does not have. The message
+        names the option, if there is one.
     """
     for spec in specs:
         reason = REFUSED.get(spec.crop_mode, "")

@@ -17,7 +17,7 @@ from clipfeat.images.memory import ImageInput
 from clipfeat.model import Model
 from clipfeat.prediction.predicting import as_model
 from clipfeat.spec import check_same
-from clipfeat.system.files import publish, storage_errors
+from clipfeat.system.files import is_taken, publish, storage_errors
 from clipfeat.system.locations import local_path
 from clipfeat.system.progress import Phase, Report, reporting, silent
 
@@ -92,7 +92,7 @@ def export_onnx(
         many verdicts differ. If the probabilities hardly vary on the images.
     """
     target = local_path(out)
-    if target.exists() and not overwrite:
+    if is_taken(target) and not overwrite:
         raise OutputExistsError(f"{target} exists. Choose another path, or pass --overwrite")
     with storage_errors(f"creating {target.parent}"):
         target.parent.mkdir(parents=True, exist_ok=True)

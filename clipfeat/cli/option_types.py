@@ -30,6 +30,7 @@ classifier_option = partial(typer.Option, rich_help_panel=CLASSIFIERS)
 evaluation_option = partial(typer.Option, rich_help_panel=EVALUATION)
 output_option = partial(typer.Option, rich_help_panel=OUTPUT)
 performance_option = partial(typer.Option, rich_help_panel=PERFORMANCE)
+labels_option = partial(input_option, "--labels", metavar="TABLE")
 
 # Arguments
 
@@ -155,14 +156,10 @@ _LABELS_HELP = (
     "as the names of folders. Images that are not in the table are unlabelled. However, if the "
     "table is a labels.csv of `clipfeat app`, they keep their labels."
 )
-LabelTable = Annotated[Path | None, input_option("--labels", metavar="TABLE", help=_LABELS_HELP)]
+LabelTable = Annotated[Path | None, labels_option(help=_LABELS_HELP)]
 LabelTableOfTraining = Annotated[
     Path | None,
-    input_option(
-        "--labels",
-        metavar="TABLE",
-        help=f"{_LABELS_HELP} The table is not used for the images of --test.",
-    ),
+    labels_option(help=f"{_LABELS_HELP} The table is not used for the images of --test."),
 ]
 _TRUE_LABELS_HELP = (
     "CSV, TSV or Parquet table with image paths and true labels, which must be classes of the "
@@ -173,28 +170,13 @@ _NOT_IN_TABLE_HELP = (
     "table is a labels.csv of `clipfeat app`."
 )
 LabelTableOfModel = Annotated[
-    Path | None,
-    input_option(
-        "--labels",
-        metavar="TABLE",
-        help=f"{_TRUE_LABELS_HELP} feature files. {_NOT_IN_TABLE_HELP}",
-    ),
+    Path | None, labels_option(help=f"{_TRUE_LABELS_HELP} feature files. {_NOT_IN_TABLE_HELP}")
 ]
 LabelTableOfRobustness = Annotated[
-    Path | None,
-    input_option(
-        "--labels",
-        metavar="TABLE",
-        help=f"{_TRUE_LABELS_HELP} labels in SOURCE. {_NOT_IN_TABLE_HELP}",
-    ),
+    Path | None, labels_option(help=f"{_TRUE_LABELS_HELP} labels in SOURCE. {_NOT_IN_TABLE_HELP}")
 ]
 LabelTableOfAudit = Annotated[
-    Path | None,
-    input_option(
-        "--labels",
-        metavar="TABLE",
-        help=f"{_LABELS_HELP} Not available if SOURCE is a feature file.",
-    ),
+    Path | None, labels_option(help=f"{_LABELS_HELP} Not available if SOURCE is a feature file.")
 ]
 _LABEL_TABLES_HELP = (
     "Table of labels that replace those of the feature file: a labels.csv of `clipfeat app`, or "
@@ -204,26 +186,18 @@ _LABEL_TABLES_HELP = (
 )
 LabelTables = Annotated[
     list[Path] | None,
-    input_option(
-        "--labels",
-        metavar="TABLE",
-        help=f"{_LABEL_TABLES_HELP} By default, no labels.csv is read.",
-    ),
+    labels_option(help=f"{_LABEL_TABLES_HELP} By default, no labels.csv is read."),
 ]
 LabelTablesOfQueue = Annotated[
     list[Path] | None,
-    input_option(
-        "--labels",
-        metavar="TABLE",
+    labels_option(
         help=f"{_LABEL_TABLES_HELP} The default is the labels.csv of `clipfeat app` beside the "
         "feature file, if there is one.",
     ),
 ]
 LabelTablesOfApp = Annotated[
     list[Path] | None,
-    input_option(
-        "--labels",
-        metavar="TABLE",
+    labels_option(
         help=f"{_LABEL_TABLES_HELP} The labels in --label-file are always loaded, and replace "
         "those of TABLE.",
     ),

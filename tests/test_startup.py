@@ -10,9 +10,13 @@ HEAVY = {"torch", "sklearn", "timm", "open_clip", "h5py", "pandas", "lightgbm", 
 
 
 def loaded_by(code: str) -> set[str]:
+    return {name.partition(".")[0] for name in modules_of(code)}
+
+
+def modules_of(code: str) -> set[str]:
     script = f"import sys\n{code}\nprint(*sys.modules, file=sys.stderr)"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return {name.partition(".")[0] for name in run.stderr.split()}
+    return set(run.stderr.split())
 
 
 @pytest.mark.parametrize(
@@ -35,6 +39,13 @@ def test_nothing_heavy_is_imported(code: str) -> None:
 def test_option_types_import_nothing_heavy() -> None:
     """The module of shared option types imports neither torch nor pandas."""
     assert not loaded_by("import clipfeat.cli.option_types") & (HEAVY | {"numpy"})
+
+
+def test_a_decoding_process_imports_no_image_source() -> None:
+    """Every command that reads images starts such processes, so their imports must be few."""
+    modules = modules_of("import clipfeat.images.decoder_process")
+    assert "clipfeat.images.decode" in modules
+    assert not modules & {"clipfeat.images.source_registry", "clipfeat.features", "csv"}
 
 
 def test_public_names_resolve_after_imports_of_submodules() -> None:

@@ -43,6 +43,7 @@ def load_subject(
     """
     report(Phase("loading"))
     if isinstance(source, FeatureSet):
+        _check_own_labels("the feature set", inputs)
         subject = subject_of(source, {})
     else:
         specs = [str(source)] if isinstance(source, str | Path) else [str(one) for one in source]
@@ -62,16 +63,7 @@ def load_subject(
                     f"images: {', '.join(specs)}. Leave out --images."
                 )
             return _of_sources(specs, inputs, n_jobs, report)
-        if inputs.labels is not None:
-            raise UsageError(
-                f"--labels cannot be used with {specs[0]}, which is a feature file with its own "
-                "labels. Leave out --labels."
-            )
-        if inputs.globs != ClassGlobs():
-            raise UsageError(
-                f"--real, --fake and --generator-level cannot be used with {specs[0]}, which is a "
-                "feature file with its own labels. Leave them out."
-            )
+        _check_own_labels(specs[0], inputs)
         subject = _of_feature_files(specs, report)
     if inputs.columns.group:
         subject = replace(subject, features=subject.features.grouped_by(inputs.columns.group))
@@ -80,6 +72,19 @@ def load_subject(
     specs = [str(images)] if isinstance(images, str | Path) else [str(one) for one in images]
     of_images = replace(inputs, labels=None, columns=TableColumns())
     return subject.with_headers(_of_sources(specs, of_images, n_jobs, report))
+
+
+def _check_own_labels(name: str, inputs: SourceOptions) -> None:
+    """Raise `UsageError` if options would label features, which have their own labels."""
+    if inputs.labels is not None:
+        raise UsageError(
+            f"--labels cannot be used with {name}, which has labels of its own. Leave out --labels."
+        )
+    if inputs.globs != ClassGlobs():
+        raise UsageError(
+            f"--real, --fake and --generator-level cannot be used with {name}, which has labels of "
+            "its own. Leave them out."
+        )
 
 
 def _of_feature_files(specs: Sequence[str], report: Report) -> Subject:

@@ -18,6 +18,7 @@ from clipfeat.auditing.result import Audit
 from clipfeat.embedding.pipeline import embed
 from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import DataError, EmptySourceError, UsageError
+from clipfeat.images.class_globs import ClassGlobs
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.store import load
 from tests.conftest import make_features, texture
@@ -130,13 +131,15 @@ def test_damaged_files_do_not_stop_the_audit(image_folder: Path) -> None:
 
 
 def test_wrong_inputs_are_refused(image_folder: Path, embedded: Path, tmp_path: Path) -> None:
-    """Mixed sources, --images or --labels in the wrong place, and empty folders are errors."""
+    """Mixed sources, options in the wrong place, and empty folders are errors."""
     with pytest.raises(UsageError, match="feature files and images cannot be mixed"):
         audit([embedded, image_folder])
     with pytest.raises(UsageError, match="--images can only be combined"):
         audit(image_folder, images=image_folder)
     with pytest.raises(UsageError, match="Leave out --labels"):
         audit(embedded, inputs=SourceOptions(labels="x.csv"))
+    with pytest.raises(UsageError, match="the feature set, which has labels"):
+        audit(make_features(), inputs=SourceOptions(globs=ClassGlobs(generator_level=1)))
     (tmp_path / "none").mkdir()
     with pytest.raises(EmptySourceError):
         audit(tmp_path / "none")

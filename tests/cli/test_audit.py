@@ -40,7 +40,7 @@ def test_patterns_give_the_labels(image_folder: Path) -> None:
     shown = clipfeat("audit", "images", *words).stdout
     assert "9 of 24 files have no label" in shown
     embed()
-    assert_fails(clipfeat("audit", "out.h5", *words), 2, "is a feature file with its own labels")
+    assert_fails(clipfeat("audit", "out.h5", *words), 2, "which has labels of its own")
 
 
 @pytest.mark.parametrize(

@@ -83,9 +83,9 @@ class LabelSession:
 
     @property
     def classes(self) -> list[str]:
-        """Classes of the features, then other classes in the order in which they were added.
+        """Names of the classes. A new class comes last, so that the keys of the others stay.
 
-        The order never changes, because each class has a key. The file of decisions records it, so
+        At first, these are the classes of the features. The file of decisions records the order, so
         that it is the same after a restart, also if the features then have other classes.
         """
         with self._changed:

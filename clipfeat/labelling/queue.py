@@ -124,26 +124,26 @@ def label_queue(
     known_keys = features.keys[features.y >= 0]
     is_known = np.isin(features.keys[files], known_keys)
     free = files[~is_known]
-    asked = free[~np.isin(features.files[free], list(without))]
+    candidates = free[~np.isin(features.files[free], list(without))]
     known = _labelled_rows(features, files[is_known], order)
     classes = np.unique(features.y[known])
-    if len(classes) < 2 or not len(asked):
-        return _cold_queue(features, asked, n, seed, len(free))
+    if len(classes) < 2 or not len(candidates):
+        return _cold_queue(features, candidates, n, seed, len(free))
     classifier = make_classifier("logreg", random_state=seed, n_jobs=1)
     classifier.fit(features.X[known], features.y[known])
     p = np.concatenate(
         [
-            classifier.predict_proba(features.X[asked[start : start + BLOCK]])
-            for start in range(0, len(asked), BLOCK)
+            classifier.predict_proba(features.X[candidates[start : start + BLOCK]])
+            for start in range(0, len(candidates), BLOCK)
         ]
     )
     ranked = np.sort(p, axis=1)
     margin = ranked[:, -1] - ranked[:, -2]
     near = np.argsort(margin, kind="stable")[: FACTOR * n]
-    chosen = near[_diverse(_scaled(features, asked[near]), n, 1 - margin[near], seed)]
+    chosen = near[_diverse(_scaled(features, candidates[near]), n, 1 - margin[near], seed)]
     chosen = chosen[np.argsort(margin[chosen], kind="stable")]
     predicted = np.array(features.classes)[classes[p[chosen].argmax(axis=1)]]
-    rows = asked[chosen]
+    rows = candidates[chosen]
     return LabelQueue(rows, features.files[rows], predicted, margin[chosen], len(known), len(free))
 
 
@@ -173,15 +173,15 @@ def _labelled_rows(
 
 
 def _cold_queue(
-    features: FeatureSet, asked: NDArray[np.int64], n: int, seed: int, n_unlabelled: int
+    features: FeatureSet, candidates: NDArray[np.int64], n: int, seed: int, n_unlabelled: int
 ) -> LabelQueue:
     """Sample images that are far from each other, because there is no classifier."""
     from sklearn.cluster import kmeans_plusplus
 
-    drawn = asked
-    if len(asked) > MAX_COLD:
-        picked = np.random.default_rng(seed).choice(len(asked), MAX_COLD, replace=False)
-        drawn = asked[np.sort(picked)]
+    drawn = candidates
+    if len(candidates) > MAX_COLD:
+        picked = np.random.default_rng(seed).choice(len(candidates), MAX_COLD, replace=False)
+        drawn = candidates[np.sort(picked)]
     n = min(n, len(drawn))
     if n:
         Z = _scaled(features, drawn)

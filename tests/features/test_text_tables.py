@@ -35,6 +35,6 @@ def test_line_breaks_in_quotes_belong_to_the_value() -> None:
 
 
 def test_a_row_with_a_million_fields_is_refused() -> None:
-    """A file of one megabyte took 40 seconds and a gigabyte."""
+    """Reading such a file of one megabyte would take 40 seconds and a gigabyte of memory."""
     with pytest.raises(RefusedFileError, match="a line with 1000001 separators"):
         text_table(b"path,label\na.png,1" + b"," * 1_000_000 + b"\n", "t.csv")

@@ -28,7 +28,7 @@ def test_parts_of_workers_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyP
             if n != 5:
                 writer.adopt([part], segment.rows)
                 assert writer.holds(key(n))
-        # Twice, and five were heard of, of which the first three are one by now.
+        # Each part was published twice. Of the five adopted ones, three were compacted into one.
         assert len(part_paths(out)) == 12 - 2
         assert sorted(load(out).paths.tolist()) == [f"{n}.png" for n in range(6)]
         assert writer.finish() == 6

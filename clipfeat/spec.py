@@ -147,6 +147,22 @@ class EncoderSpec:
         except (TypeError, ValueError, AttributeError, RecursionError, UsageError) as error:
             raise RefusedFileError(f"the text is not the spec of an encoder: {error}") from error
 
+    def check_storable(self) -> None:
+        """Check that `from_json` can read this spec, so that files with it can be read.
+
+        Raises
+        ------
+        UsageError
+            If a value is not allowed, for example because the input is too large.
+        """
+        try:
+            EncoderSpec.from_json(self.to_json())
+        except RefusedFileError as error:
+            raise UsageError(
+                f"features of {self.name} cannot be stored, because {error.__cause__}. Use a "
+                "smaller --image-size, another --encoder-arg or another encoder"
+            ) from error
+
     def differences(self, other: "EncoderSpec") -> list[str]:
         """List the fields that differ in `other`, as ``"field: own value, not other value"``."""
         pairs = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self))

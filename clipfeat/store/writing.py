@@ -85,7 +85,8 @@ class FeatureWriter:
     FingerprintError
         If the file has features of another encoder. The message lists the differences.
     UsageError
-        If the file has images of another root that still exists.
+        If the file has images of another root that still exists. If the spec could not be read
+        from a file.
     LockedError
         If another process is writing the file.
     RefusedFileError
@@ -104,6 +105,7 @@ class FeatureWriter:
         overwrite: bool = False,
         is_locked: bool = False,
     ) -> None:
+        spec.check_storable()
         self.target = followed(location(path))
         self.path = staging_path(self.target) if overwrite else self.target
         self._keeps_parts = False

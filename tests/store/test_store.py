@@ -278,6 +278,23 @@ def test_another_encoder_is_refused(tmp_path: Path) -> None:
     assert load(path).specs == (other,)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"input_size": (4104, 4104)}, "input_size must have 0 to 16777216 pixels"),
+        ({"crop_pct": 1e-5}, "resized images must have at most"),
+        ({"std": (1.0, 0.0, 1.0)}, "the numbers of std must be positive"),
+    ],
+)
+def test_a_spec_that_no_reader_accepts_is_not_written(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    """The error comes before the images are encoded, and no file is written."""
+    with pytest.raises(UsageError, match=f"cannot be stored, because .*{message}"):
+        FeatureWriter(tmp_path / "out.h5", make_spec(**changes))
+    assert not list(tmp_path.iterdir())
+
+
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     """A second writer fails immediately, with the name of the first."""
     path = tmp_path / "out.h5"

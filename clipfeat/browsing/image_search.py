@@ -60,7 +60,7 @@ def search_image(data: BrowseData, image: bytes, k: int) -> BrowseMatches:
         If the image cannot be decoded, or the encoder cannot be loaded.
     """
     # The query is decoded like the embedded images, possibly at a reduced size.
-    source = make_source("the image", "", [ImageRecord("the image", FileInMemory(image))])
+    source = make_source("the image", "", [ImageRecord("image", FileInMemory(image))])
     with _ENCODING:
         found = search(data.rows, source, k, text=False, progress=False)
     return BrowseMatches(data.file_of_row[found.rows], found.similarities)

@@ -26,7 +26,7 @@ from clipfeat.serving.server import Serving, counting_status, serving_of
 from clipfeat.serving.uploads import Upload, read_uploads
 
 MAX_RUNNING = 2
-"""Maximum number of parts that are computed concurrently."""
+"""Maximum number of parts that are computed concurrently, apart from parts that are late."""
 MAX_WAITING = 16
 """Maximum number of requests for parts. Further requests are refused with status 429."""
 ALL = "all"

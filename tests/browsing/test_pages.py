@@ -223,5 +223,5 @@ def test_an_image_is_decoded_like_those_of_the_features(tmp_path: Path) -> None:
     found = search_image(data, (folder / "1.jpg").read_bytes(), 3)
     assert data.paths[found.rows[0]] == "1.jpg"
     assert found.similarities[0] == pytest.approx(1, abs=1e-6)
-    with pytest.raises(DataError, match="cannot be encoded"):
+    with pytest.raises(DataError, match="the query image cannot be encoded"):
         search_image(data, b"no image", 3)

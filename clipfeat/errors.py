@@ -31,6 +31,9 @@ remedy. The library raises exceptions. Only the command line exits the process.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MAX_NAME = 200
+"""Maximum number of characters of an unknown name in a message."""
+
 
 class ClipfeatError(Exception):
     """Base class of all exceptions that clipfeat raises deliberately."""
@@ -138,6 +141,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     >>> print(unknown_name("classifier", "logrge", ["knn", "logreg"]))
     unknown classifier 'logrge'; did you mean logreg? Known: knn, logreg
     """
+    if len(name) > MAX_NAME:  # a name from a file may fill the terminal
+        name = f"{name[:MAX_NAME]}…"
     names = sorted(set(known))
     near = get_close_matches(name, names, n=5, cutoff=0.5)
     hint = f"; did you mean {' or '.join(near)}?" if near else "."

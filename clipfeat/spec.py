@@ -250,10 +250,10 @@ class EncoderSpec:
     @property
     def title(self) -> str:
         """Title for tables: the name, the input size, and the options that differ from defaults."""
-        parts = [self.name, *([f"{self.input_size[0]}px"] if any(self.input_size) else [])]
+        parts = [_cut(self.name), *([f"{self.input_size[0]}px"] if any(self.input_size) else [])]
         if self.layer not in ("last", "projection"):
             short = len(self.slices) <= 3
-            parts.append(self.layer if short else f"{len(self.slices)} slices of layers")
+            parts.append(_cut(self.layer) if short else f"{len(self.slices)} slices of layers")
         if self.crop_mode in ("none", "tiles"):
             parts.append("native" if self.crop_mode == "none" else self.crop_mode)
         if self.faces:
@@ -290,7 +290,11 @@ class EncoderSpec:
 
 def _short(value: object) -> str:
     """Return the repr of a value, without the end of a long one."""
-    text = repr(value)
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
+    """Return a text without its end if it is long."""
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
@@ -337,7 +341,7 @@ MAX_INPUT, MAX_RESIZED = 2**24, 2**26
 """Largest number of pixels of the input, and of an image that is resized before it is cropped."""
 MAX_CHANNELS = 4
 MAX_SHOWN = 200
-"""Largest number of characters of a value in a message."""
+"""Largest number of characters of a value in a message or a title."""
 _NUMBERS: Mapping[str, tuple[tuple[type, ...], float]] = {
     "untrained": ((bool,), 1),
     "input_size": ((int,), 2**14),

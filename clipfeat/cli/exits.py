@@ -30,7 +30,7 @@ from clipfeat.errors import (
     StorageError,
     UsageError,
 )
-from clipfeat.system.escaping import terminal_text
+from clipfeat.system.escaping import MAX_LINE, MAX_MESSAGE, terminal_text, without_middle
 from clipfeat.system.memory import address_space_limit
 
 TOO_MANY_BAD = 3
@@ -125,14 +125,18 @@ def explains_resuming(hint: str) -> Iterator[None]:
 
 
 def print_error_line(line: str) -> None:
-    """Print one line on standard error."""
+    """Print one line on standard error. The middle of a line above `MAX_MESSAGE` is left out."""
+    text = terminal_text(" ".join(line.split("\n")))
     with suppress(OSError):  # the terminal may be closed
-        print(terminal_text(" ".join(line.split("\n"))), file=sys.stderr)
+        print(without_middle(text, MAX_MESSAGE), file=sys.stderr)
 
 
 def print_line(line: object) -> None:
-    """Print one line on standard output. Control characters become escapes."""
-    print(terminal_text(str(line)))
+    """Print one line on standard output. Control characters become escapes.
+
+    The middle of a line above `MAX_LINE` is left out.
+    """
+    print(without_middle(terminal_text(str(line)), MAX_LINE))
 
 
 def report_stopping() -> None:

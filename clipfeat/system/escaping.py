@@ -29,6 +29,12 @@ MAX_COLUMN_NAME = 1000
 """Maximum size of the name of a column, in bytes of UTF-8."""
 MAX_COLUMNS = 1000
 """Maximum number of columns in a feature file, besides labels and groups."""
+MAX_LINE = 10_000
+"""Maximum number of characters of a printed line. A path of 4,096 bytes and two labels fit."""
+MAX_MESSAGE = 2000
+"""Maximum number of characters of a printed error or warning."""
+MAX_CELL = 200
+"""Maximum number of characters of a cell of a printed table, and of the title of an encoder."""
 
 # C0 and C1 control characters, line separators, marks that change the direction of text, and lone
 # surrogates, which UTF-8 cannot encode.
@@ -114,8 +120,22 @@ def terminal_text(text: str) -> str:
     return _UNPRINTABLE.sub(lambda match: repr(match[0])[1:-1], text)
 
 
+def without_middle(text: str, most: int) -> str:
+    """Replace the middle of a long text by an ellipsis. The remedy of an error is at its end.
+
+    Examples
+    --------
+    >>> without_middle("0123456789", 10), without_middle("0123456789abcdef", 10)
+    ('0123456789', '012345…def')
+    """
+    if len(text) <= most:
+        return text
+    n_end = most // 3
+    return f"{text[: most - n_end - 1]}…{text[-n_end:]}"
+
+
 def rich_text(text: str) -> "Text":
-    """Return a text for Rich, without markup and control characters.
+    """Return a text for Rich, shortened to `MAX_CELL`, without markup and control characters.
 
     `rich.markup.escape` is not used, because it doubles a backslash at the end.
 
@@ -126,7 +146,7 @@ def rich_text(text: str) -> "Text":
     """
     from rich.text import Text
 
-    return Text(terminal_text(text))
+    return Text(without_middle(terminal_text(text), MAX_CELL))
 
 
 def markdown_text(text: str) -> str:

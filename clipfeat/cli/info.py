@@ -36,6 +36,8 @@ def info(file: options.AnyFile, failures: options.AllFailures = False) -> None:
 
 
 def _print_features(file: Path, all_failures: bool) -> None:
+    from collections import Counter
+
     from clipfeat.cli.console import print_facts, print_list
     from clipfeat.features import order_classes
     from clipfeat.features.classes import positive_class
@@ -43,7 +45,7 @@ def _print_features(file: Path, all_failures: bool) -> None:
 
     with open_stored(file) as stored:
         stored.spec.warn_if_untrained(file)
-        labels = stored.strings("labels").tolist()
+        labels = Counter(stored.strings("labels").tolist())
         groups = set(stored.strings("groups").tolist()) - {""}
         shards = stored.generation.shards if stored.generation else ()
         print_facts(
@@ -55,7 +57,7 @@ def _print_features(file: Path, all_failures: bool) -> None:
                 "layer": stored.spec.layer,
                 "fingerprint": stored.spec.fingerprint,
                 "labels": ", ".join(
-                    f"{label or '(none)'} {labels.count(label)}" for label in sorted(set(labels))
+                    f"{label or '(none)'} {labels[label]}" for label in sorted(labels)
                 ),
                 "positive class": positive_class(order_classes(set(labels) - {""})),
                 "groups": len(groups),

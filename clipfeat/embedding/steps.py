@@ -16,6 +16,8 @@ Transform = Callable[[torch.Tensor], torch.Tensor]
 
 MAX_WEBP = 16_383
 """Longest side of a WebP image in pixels."""
+MAX_SCALED = 2**27
+"""Maximum number of pixels of a resized image. Its pixels take 400 MB."""
 
 
 def _compress(file_format: str, quality: int | Sequence[int]) -> Transform:
@@ -63,6 +65,11 @@ def _scale(factor: float) -> Transform:
 
     def step(image: torch.Tensor) -> torch.Tensor:
         size = [max(1, round(side * factor)) for side in image.shape[1:]]
+        if size[0] * size[1] > MAX_SCALED:
+            raise ValueError(
+                f"the resized image would have {size[1]}x{size[0]} pixels, more than the limit of "
+                f"{MAX_SCALED}"
+            )
         bicubic = v2.InterpolationMode.BICUBIC
         scaled: torch.Tensor = v2.functional.resize(image, size, bicubic, antialias=True)
         return scaled

@@ -27,7 +27,7 @@ import torch
 
 from clipfeat.embedding.steps import FIXED_STEPS, OWN_STEPS, SEEDED_STEPS
 from clipfeat.errors import EncodingError, MissingExtraError, UsageError, unknown_name
-from clipfeat.images.decode import RGB
+from clipfeat.images.decode import MAX_PIXELS, RGB
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource
 from clipfeat.system.files import read_regular
@@ -93,10 +93,13 @@ class View:
         The name. It is appended to the paths of the rows: ``cat/1.jpg#hflip``.
     definition : str
         The steps as JSON: a list of [name, keyword arguments].
+    max_pixels : int
+        Maximum number of pixels of an image to which the steps are applied.
     """
 
     name: str
     definition: str
+    max_pixels: int = MAX_PIXELS
 
     @property
     def _is_random(self) -> bool:
@@ -143,10 +146,17 @@ class View:
         Raises
         ------
         EncodingError
-            If a step fails on this image, for example because a crop is larger than the image.
+            If a step fails on this image, for example because a crop is larger than the image. If
+            the image has more than `max_pixels`.
         """
         if self.name == ORIGINAL:
             return pixels
+        height, width = pixels.shape[:2]
+        if height * width > self.max_pixels:
+            raise EncodingError(
+                f"the image has {width}x{height} pixels, but views are made of images of at most "
+                f"{self.max_pixels} pixels here. Reduce the image, or pass fewer views"
+            )
         image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
         seed = int.from_bytes(key[:7], "little")
         try:
@@ -155,9 +165,8 @@ class View:
                     image = step(image, seed)
         except Exception as error:
             # The steps belong to other libraries and may raise any exception.
-            size = f"{pixels.shape[1]}x{pixels.shape[0]}"
             raise EncodingError(
-                f"view {self.name!r} fails on an image of {size} pixels: {error}"
+                f"view {self.name!r} fails on an image of {width}x{height} pixels: {error}"
             ) from error
         if not _is_rgb(image):
             kind = getattr(image, "dtype", type(image).__name__)

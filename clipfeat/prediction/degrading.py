@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 Step = tuple[str, Mapping[str, Any]]
 """Name of an image transform, and its arguments."""
+MAX_DEGRADED = 2**30
+"""Maximum number of pixels of all degraded copies of one image. A megapixel with all degradations
+takes 1.4 s, and a small file may have 89 megapixels."""
 ORIGINAL = "original"
 """Name that the images without degradation have instead of the name of a degradation."""
 
@@ -272,10 +275,15 @@ def _robustness(
             f"no image of {images.name} has a label of the model's classes "
             f"({', '.join(fitted.classes)}). Pass the true labels with --labels"
         )
-    states = {(ORIGINAL, float("nan")): View(ORIGINAL, "[]")} | {
-        (name, float(strength)): View(f"{name}-{strength:g}", json.dumps(steps, sort_keys=True))
+    steps_of = {
+        (name, float(strength)): json.dumps(steps, sort_keys=True)
         for name in degradations
         for strength, steps in DEGRADATIONS[name].strengths.items()
+    }
+    most = MAX_DEGRADED // max(1, len(steps_of))
+    states = {(ORIGINAL, float("nan")): View(ORIGINAL, "[]")} | {
+        (name, strength): View(f"{name}-{strength:g}", steps, most)
+        for (name, strength), steps in steps_of.items()
     }
     features = encode_in_memory(
         images,

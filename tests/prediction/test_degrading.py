@@ -18,7 +18,7 @@ from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.pipeline import embed
 from clipfeat.embedding.views import View, read_views
 from clipfeat.encoders.encoder_options import EncoderOptions
-from clipfeat.errors import LabelError, UnknownNameError, UsageError
+from clipfeat.errors import EncodingError, LabelError, UnknownNameError, UsageError
 from clipfeat.evaluate import METRICS
 from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet
@@ -27,6 +27,7 @@ from clipfeat.images.readers import FileBytes
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.model import Model
 from clipfeat.model.model_file import NO_KEYS
+from clipfeat.prediction import degrading
 from clipfeat.prediction.degrading import DEGRADATIONS, ORIGINAL, robustness
 from clipfeat.prediction.predicting import predict
 from clipfeat.store import load
@@ -41,6 +42,20 @@ def model(image_folder: Path, tmp_path: Path) -> Model:
     )
     fitted = fit(load(tmp_path / "out.h5"), "logreg", cv=0)
     return replace(fitted, training_keys=NO_KEYS)  # training images are not scored
+
+
+def test_large_images_are_not_degraded_many_times(
+    model: Model, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image with too many pixels for the number of its copies is recorded and left out."""
+    Image.new("RGB", (100, 50)).save(image_folder / "real" / "large.png")
+    monkeypatch.setattr(degrading, "MAX_DEGRADED", 5 * 4999)  # the strengths of jpeg are five
+    result = robustness(model, image_folder, degradations=["jpeg"], device="cpu")
+    (error,) = result.errors.items()
+    assert error[0] == "real/large.png" and "100x50 pixels" in error[1]
+    assert {row.n for row in result.rows} == {24}
+    with pytest.raises(EncodingError, match="more than the limit"):
+        View("large", '[["Scale", {"factor": 16}]]').apply(np.zeros((800, 800, 3), np.uint8), b"")
 
 
 def test_every_metric_of_every_strength(model: Model, image_folder: Path) -> None:

@@ -13,7 +13,8 @@ from clipfeat.auditing.subject import Subject, subject_of
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet, Strings
 from clipfeat.features.column_names import OWN_COLUMNS
-from clipfeat.images.record import face_key, image_key
+from clipfeat.features.face_keys import face_key
+from clipfeat.images.record import image_key
 from clipfeat.store.image_folder import image_folder
 from clipfeat.store.loading import paths_without_size
 from clipfeat.system.escaping import terminal_text

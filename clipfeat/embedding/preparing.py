@@ -15,9 +15,10 @@ from clipfeat.embedding.views import View
 from clipfeat.encoders.preprocessing import Preprocess
 from clipfeat.errors import ClipfeatError, EncodingError, ImageError
 from clipfeat.features import Failure
+from clipfeat.features.face_keys import face_key
 from clipfeat.images.decode import RGB, Decoded
 from clipfeat.images.faces.finder import FaceFinder
-from clipfeat.images.record import FACE, FACELESS, ImageRecord, face_key, frame_key, image_key
+from clipfeat.images.record import FACE, FACELESS, ImageRecord, frame_key, image_key
 from clipfeat.store.format import Row
 from clipfeat.system.stopwatch import Stopwatch
 

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from clipfeat.features.face_keys import is_same_image
 from clipfeat.system.escaping import original_text
 
 LABEL, UNDO, CLASS = "label", "undo", "class"
@@ -114,6 +115,8 @@ def class_records_of(rows: Iterable[Mapping[str, str]]) -> list[ClassRecord]:
 def several_images(decisions: Iterable[Decision]) -> str:
     """Return a path that decisions give to images of different content, or an empty text.
 
+    The keys of some decisions may be those of the first face in the image.
+
     Examples
     --------
     >>> several_images([Decision("1.png", "cat", "ann", key="0a"), Decision("1.png", "dog", "ann")])
@@ -123,7 +126,7 @@ def several_images(decisions: Iterable[Decision]) -> str:
     """
     keys: dict[str, str] = {}
     for one in decisions:
-        if one.key and keys.setdefault(one.path, one.key) != one.key:
+        if one.key and not is_same_image(keys.setdefault(one.path, one.key), one.key):
             return one.path
     return ""
 

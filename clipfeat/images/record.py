@@ -59,19 +59,6 @@ def image_key(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
-def face_key(key: bytes, face: str) -> bytes:
-    """Return the key of one of several faces in an image, by the key of the image.
-
-    Parameters
-    ----------
-    key : bytes
-        The key of the image.
-    face : str
-        Number of the face, such as ``"0"``.
-    """
-    return hashlib.blake2b(key + b"face " + face.encode(), digest_size=16).digest()
-
-
 def frame_key(pixels: RGB) -> bytes:
     """Return the content hash of a video frame: a 16-byte digest of its pixels.
 

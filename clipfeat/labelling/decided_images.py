@@ -11,12 +11,10 @@ from pathlib import Path
 from clipfeat.errors import ClipfeatError, RefusedFileError
 from clipfeat.features import FeatureSet
 from clipfeat.features.decisions import Decision
-from clipfeat.images.record import face_key
+from clipfeat.features.face_keys import FIRST_FACE, hex_face_key
 from clipfeat.labelling.label_log import has_content_hashes
 from clipfeat.store import load
 from clipfeat.store.loading import feature_files_in
-
-FIRST_FACE = "0"
 
 
 class DecidedImages:
@@ -78,15 +76,8 @@ class DecidedImages:
             return True
         face = "" if self._faces is None else str(self._faces[row])
         if face.isdecimal():
-            return bool(own == _of_face(key, face))
-        return _of_face(own, FIRST_FACE) == key
-
-
-def _of_face(key: str, face: str) -> str:
-    try:
-        return face_key(bytes.fromhex(key), face).hex()
-    except ValueError:  # not a hash
-        return ""
+            return bool(own == hex_face_key(key, face))
+        return hex_face_key(own, FIRST_FACE) == key
 
 
 def check_shared_label_file(

@@ -13,8 +13,9 @@ from PIL import Image
 
 from clipfeat.browsing.file_cache import KEPT, FileCache
 from clipfeat.browsing.thumbnails import BrowseThumbnails, ChangedImageError
+from clipfeat.features.face_keys import face_key
 from clipfeat.images import open_source
-from clipfeat.images.record import face_key, image_key
+from clipfeat.images.record import image_key
 from tests.browsing.browsed import browse_data
 from tests.conftest import make_features
 

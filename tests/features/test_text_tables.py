@@ -3,6 +3,8 @@
 import pytest
 
 from clipfeat.errors import RefusedFileError
+from clipfeat.features.decisions import COLUMNS
+from clipfeat.features.face_keys import FIRST_FACE, hex_face_key
 from clipfeat.features.text_tables import text_table
 
 TABLES = {
@@ -16,6 +18,9 @@ TABLES = {
     "UTF-16": "path,label\na.png,1\nb.png,\n".encode("utf-16"),
     "quoted": b'"path","label"\n"a.png","1"\n"b.png",""\n',
 }
+
+KEY = "0a" * 16
+FACE = hex_face_key(KEY, FIRST_FACE)
 
 
 @pytest.mark.parametrize("content", TABLES.values(), ids=TABLES.keys())
@@ -38,3 +43,15 @@ def test_a_row_with_a_million_fields_is_refused() -> None:
     """Reading such a file of one megabyte would take 40 seconds and a gigabyte of memory."""
     with pytest.raises(RefusedFileError, match="a line with 1000001 separators"):
         text_table(b"path,label\na.png,1" + b"," * 1_000_000 + b"\n", "t.csv")
+
+
+@pytest.mark.parametrize(("other", "is_same"), [("0b" * 16, False), ("", True), (FACE, True)])
+def test_decisions_about_one_path_are_about_one_image(other: str, is_same: bool) -> None:
+    """A feature file of faces has other content hashes of the same images."""
+    rows = [f"a.png,{label},ann,,{key},label" for label, key in (("cat", KEY), ("dog", other))]
+    content = "\n".join([",".join(COLUMNS), *rows]).encode()
+    if is_same:
+        assert text_table(content, "labels.csv").to_numpy().tolist() == [["a.png", "dog"]]
+    else:
+        with pytest.raises(RefusedFileError, match="different images with the path"):
+            text_table(content, "labels.csv")

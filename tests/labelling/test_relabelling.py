@@ -11,9 +11,9 @@ from sklearn.metrics import cohen_kappa_score
 
 from clipfeat.errors import ClipfeatWarning, LabelError, RefusedFileError, UnknownNameError
 from clipfeat.features.decisions import Decision
+from clipfeat.features.face_keys import face_key
 from clipfeat.features.relabelling import relabelled
 from clipfeat.images import open_source
-from clipfeat.images.record import face_key
 from clipfeat.labelling import decided_images
 from clipfeat.labelling.decided_images import check_shared_label_file
 from clipfeat.labelling.label_log import HEADER, OLD_HEADER, append_decisions

@@ -24,6 +24,7 @@ from clipfeat.images.skipping import WITHOUT_PATH, skipped_text
 from clipfeat.system.escaping import (
     MAX_COLUMN_TEXT,
     MAX_IMAGE_TEXT,
+    escape_unstorable,
     storable,
     storable_columns,
 )
@@ -226,11 +227,10 @@ def _storable_path(path: str) -> str:
     """Return a path that a feature file can store. The end of a long path becomes its hash."""
     if not path.isascii():
         path = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    if len(path) > MAX_IMAGE_TEXT // 4:
-        data = path.encode("utf-8", "backslashreplace")
-        if len(data) > MAX_IMAGE_TEXT:
-            path = f"{path[:200]}…{hashlib.blake2b(data, digest_size=16).hexdigest()}"
-    return storable(path)
+    path = escape_unstorable(path)
+    if len(path) > MAX_IMAGE_TEXT // 4 and len(data := path.encode()) > MAX_IMAGE_TEXT:
+        path = f"{path[:200]}…{hashlib.blake2b(data, digest_size=16).hexdigest()}"
+    return path
 
 
 def check_agreement(name: str, pairs: Iterable[tuple[ImageRecord, ImageRecord]]) -> None:

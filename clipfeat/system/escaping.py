@@ -46,37 +46,44 @@ _MARKDOWN = re.compile(r"([\\`*~\[\]<>|&$]|(?<![^\W_])_|_(?![^\W_]))")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def storable(text: str) -> str:
+def escape_unstorable(text: str) -> str:
     r"""Escape the characters that a feature file cannot store.
 
     These are lone surrogates, which JSON may contain, and the character 0, which ends a text in
     HDF5.
 
-    Raises
-    ------
-    RefusedFileError
-        If the text has more than `MAX_IMAGE_TEXT` bytes.
-
     Examples
     --------
-    >>> print(storable("a\ud800\0"))
+    >>> print(escape_unstorable("a\ud800\0"))
     a\ud800\x00
     """
-    most = MAX_IMAGE_TEXT
-    if len(text) > most // 4 and len(text.encode("utf-8", "backslashreplace")) > most:
-        raise RefusedFileError(
-            f"the text {text[:40]!r}… has more than {most} bytes, so a feature file cannot store "
-            "this text. Shorten the text in the source"
-        )
     if text.isascii() and "\0" not in text:
         return text
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
 
 
+def storable(text: str) -> str:
+    """Escape a text with `escape_unstorable`, and check its size.
+
+    Raises
+    ------
+    RefusedFileError
+        If the escaped text has more than `MAX_IMAGE_TEXT` bytes.
+    """
+    most = MAX_IMAGE_TEXT
+    escaped = escape_unstorable(text)
+    if len(escaped) > most // 4 and len(escaped.encode()) > most:
+        raise RefusedFileError(
+            f"the text {text[:40]!r}… has more than {most} bytes, so a feature file cannot store "
+            "this text. Shorten the text in the source"
+        )
+    return escaped
+
+
 def storable_columns(
     columns: Iterable[tuple[str, str]], shortened: Counter[str]
 ) -> tuple[tuple[str, str], ...]:
-    """Escape the additional columns of an image with `storable`, and shorten long values.
+    """Escape the additional columns of an image, and shorten long values.
 
     Parameters
     ----------
@@ -97,15 +104,13 @@ def storable_columns(
                 f"the column {name[:40]!r}… has a name of more than {MAX_COLUMN_NAME} bytes. Give "
                 "the column a shorter name in the source"
             )
-        if len(value) > MAX_COLUMN_TEXT // 4:
-            data = value.encode("utf-8", "backslashreplace")
-            if len(data) > MAX_COLUMN_TEXT:
-                shortened[name] += 1
-                end = "…"
-                kept = data[: MAX_COLUMN_TEXT - len(end.encode())]
-                result.append((storable(name), storable(kept.decode("utf-8", "ignore") + end)))
-                continue
-        result.append((storable(name), storable(value)))
+        text = escape_unstorable(value)
+        if len(text) > MAX_COLUMN_TEXT // 4 and len(data := text.encode()) > MAX_COLUMN_TEXT:
+            shortened[name] += 1
+            end = "…"
+            kept = data[: MAX_COLUMN_TEXT - len(end.encode())]
+            text = kept.decode("utf-8", "ignore") + end
+        result.append((storable(name), text))
     return tuple(result)
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections import Counter
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -13,15 +14,23 @@ from markdown_it import MarkdownIt
 
 from clipfeat.cli.console import print_facts, print_table
 from clipfeat.cli.exits import print_error_line
+from clipfeat.errors import RefusedFileError
+from clipfeat.images.readers import FileBytes
+from clipfeat.images.record import ImageRecord
+from clipfeat.images.source import make_source
 from clipfeat.report.latex import latex_text
 from clipfeat.report.markdown import markdown_table
 from clipfeat.report.page.templates import environment
 from clipfeat.system.escaping import (
+    MAX_COLUMN_TEXT,
+    MAX_IMAGE_TEXT,
     markdown_text,
     original_text,
     rich_text,
     spreadsheet_csv,
     spreadsheet_text,
+    storable,
+    storable_columns,
     terminal_text,
 )
 
@@ -105,3 +114,16 @@ def test_commands_print_no_control_characters(capsys: pytest.CaptureFixture[str]
     printed = capsys.readouterr()
     assert not CONTROL.search(printed.out + printed.err)
     assert "[/x]" in printed.out
+
+
+def test_the_limits_hold_for_escaped_texts() -> None:
+    """Each character 0 becomes four characters, which readers count."""
+    text = "\0" * (MAX_IMAGE_TEXT // 4)
+    assert len(storable(text)) == MAX_IMAGE_TEXT
+    with pytest.raises(RefusedFileError, match="more than 4096 bytes"):
+        storable(text + "\0")
+    shortened: Counter[str] = Counter()
+    ((_, value),) = storable_columns([("caption", text + "\0")], shortened)
+    assert (len(value.encode()), shortened["caption"]) == (MAX_COLUMN_TEXT, 1)
+    (record,) = make_source("x", "", [ImageRecord(text + "\0", FileBytes("x"))])
+    assert len(record.path.encode()) < MAX_IMAGE_TEXT

@@ -39,9 +39,6 @@ class DecidedImages:
             rows.setdefault(file, []).append(row)
         return rows
 
-    def __contains__(self, path: object) -> bool:
-        return path in self._rows
-
     def key(self, row: int) -> str:
         """Return the content hash for a decision about a row.
 

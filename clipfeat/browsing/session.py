@@ -197,10 +197,12 @@ class BrowseSession:
             def make() -> BrowseList:
                 if kind.search is None:
                     return kind.make(data, predictions)
-                search, own = kind.search, self.data.features
+                search, own, of_search = kind.search, data.features, f"search {name}"
                 # The features never change, so the result of a search is reused for new labels.
-                pairs = self.background.request(f"search {name}", lambda: search(own)).result()
-                return kind.make(data, predictions, pairs)
+                found = self.background.request(of_search, lambda: search(own))
+                if found.exception() is not None:  # the list reports it
+                    self.background.forget(of_search)
+                return kind.make(data, predictions, found.result())
 
             return self.background.request(key, make)
 

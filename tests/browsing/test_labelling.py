@@ -93,6 +93,25 @@ def test_identical_files_follow_the_decisions(tmp_path: Path) -> None:
     assert "different labels" not in session.list_future("duplicates", "").result(30).sentences[0]
 
 
+def test_a_failed_search_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the error was reported, the next request searches again."""
+    errors = iter([MemoryError("full")])
+
+    def search(features: FeatureSet) -> Any:
+        for error in errors:
+            raise error
+        return near_pairs(features)
+
+    kind = replace(LISTS["near-duplicates"], search=search)
+    monkeypatch.setitem(LISTS, "near-duplicates", kind)
+    data = browse_data(with_copies({104: 4}, exact=False))
+    session = BrowseSession(data, BrowseThumbnails(data, FileCache(tmp_path / "cache")))
+    for _ in range(2):  # the first request starts the search, and the second reports the error
+        with pytest.raises(MemoryError):
+            session.list_future("near-duplicates", "").result(30)
+    assert session.list_future("near-duplicates", "").result(30).rows.tolist() == [4, 104]
+
+
 def test_near_duplicates_follow_the_decisions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,13 @@ from clipfeat.report.markdown import leaderboard_markdown
 from clipfeat.report.remarks import model_remarks
 from clipfeat.spec import titles
 from clipfeat.system.escaping import markdown_text
-from clipfeat.system.files import flush, publish, storage_errors, temporary_name
+from clipfeat.system.files import (
+    flush,
+    publish,
+    read_regular,
+    storage_errors,
+    temporary_name,
+)
 from clipfeat.system.progress import Phase, Report, reporting
 from clipfeat.system.user_cache import user_cache
 
@@ -41,6 +47,8 @@ MAX_MODEL = 2**32
 """Maximum number of bytes of a downloaded model file."""
 SILENCE = 30.0
 """Seconds that the hub may take to accept a connection, or to send the next bytes."""
+MAX_COMMIT = 100
+"""Maximum size of the file with the name of a commit in bytes."""
 PATIENCE, LEAST_RATE = 60.0, 2**13
 """A download may take `PATIENCE` seconds, plus one second for each `LEAST_RATE` bytes.
 
@@ -214,7 +222,7 @@ def _commit(url: str, token: str | None, folder: Path) -> str:
     except Exception as error:  # the client library has its own exceptions for connections
         if not stored.exists():
             raise
-        commit = stored.read_text(encoding="ascii", errors="replace")
+        commit = read_regular(stored, MAX_COMMIT).decode("ascii", "replace")
         _check_commit(commit)
         warnings.warn(
             f"the hub is unreachable ({shorten(str(error), 100)}). Using commit {commit[:10]}, "

@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from clipfeat.errors import RefusedFileError
+from clipfeat.system.files import read_regular
+
 TRIM_AFTER = 500
 """Number of new files after which the size of a cache is checked again."""
 KEPT = 0.8
 """Share of the maximum size that is kept when files are deleted."""
 TEMPORARY = ".tmp"
+MAX_FILE = 2**26
+"""Maximum size of a file that is read. A map of a million images has 8 MB."""
 
 
 class FileCache:
@@ -36,10 +41,15 @@ class FileCache:
         self._n_new = 0
 
     def get(self, key: str) -> bytes | None:
-        """Return the content of a key's file, or None if it is not in the cache."""
+        """Return the content of a key's file, or None if it is not in the cache.
+
+        A link, a pipe and a file above `MAX_FILE` are not from this class, and are not read.
+        """
         file = self._file(key)
-        with suppress(OSError):
-            data = file.read_bytes()
+        with suppress(OSError, RefusedFileError):
+            if self._is_link(file):
+                return None
+            data = read_regular(file, MAX_FILE)
             with suppress(OSError):
                 os.utime(file)
             return data
@@ -52,6 +62,8 @@ class FileCache:
         with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             file.parent.mkdir(exist_ok=True, mode=0o700)
+            if file.parent.is_symlink():
+                return
             try:
                 temporary.write_bytes(data)
                 temporary.replace(file)
@@ -80,8 +92,12 @@ class FileCache:
             for name in names:
                 path = os.path.join(folder, name)  # noqa: PTH118 -- 100,000 Path objects are slow
                 with suppress(OSError):
-                    of = os.stat(path)  # noqa: PTH116
+                    of = os.lstat(path)
                     yield of.st_mtime, of.st_size, path
+
+    @staticmethod
+    def _is_link(file: Path) -> bool:
+        return file.is_symlink() or file.parent.is_symlink()
 
     def _file(self, key: str) -> Path:
         return self.folder / key[:2] / key[2:]

@@ -9,7 +9,6 @@ import hashlib
 import io
 import subprocess
 import sys
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -102,16 +101,31 @@ def umap_points(X: NDArray[np.float32], cache: FileCache | None = None) -> NDArr
     components = np.ascontiguousarray(principal_components(X, N_COMPONENTS))
     digest = hashlib.blake2b(components.tobytes(), digest_size=16).hexdigest()
     if cache is not None and (kept := cache.get(digest)) is not None:
-        with suppress(ValueError, EOFError):  # a damaged file is computed again
-            points = np.load(io.BytesIO(kept), allow_pickle=False)
-            if points.shape == (len(X), 2) and points.dtype == np.float32:
-                return quantised(points)
+        points = _saved_points(kept, len(X))
+        if points is not None:  # a damaged file is computed again
+            return quantised(points)
     points = _run_umap(components)
     if cache is not None:
         data = io.BytesIO()
-        np.save(data, points)
+        np.save(data, np.ascontiguousarray(points))
         cache.put(digest, data.getvalue())
     return quantised(points)
+
+
+def _saved_points(saved: bytes, n: int) -> NDArray[np.float32] | None:
+    """Read `n` points from an ``.npy`` file, or return None if it holds anything else.
+
+    `numpy.load` is not used, because it reserves as much memory as the header of the file states.
+    """
+    head = io.BytesIO()
+    np.save(head, np.empty((0, 2), dtype=np.float32))
+    size = len(head.getvalue())
+    if len(saved) != size + 8 * n:
+        return None
+    expected = io.BytesIO()
+    points = np.frombuffer(saved[size:], dtype=np.float32).reshape(n, 2)
+    np.save(expected, points)
+    return points if expected.getvalue() == saved and np.isfinite(points).all() else None
 
 
 def _run_umap(components: NDArray[np.float32]) -> NDArray[np.float32]:

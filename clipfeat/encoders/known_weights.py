@@ -12,9 +12,11 @@ from pathlib import Path
 
 from clipfeat.errors import StorageError
 from clipfeat.system.file_stats import file_stat
-from clipfeat.system.files import publish
+from clipfeat.system.files import publish, read_regular
 from clipfeat.system.user_cache import user_cache
 
+MAX_NOTE = 2**16
+"""Maximum size of a note in bytes."""
 HEXADECIMAL = frozenset("0123456789abcdef")
 
 
@@ -43,7 +45,7 @@ def remembered_weights(digest: str) -> Path | None:
     compare the digest of the loaded weights.
     """
     with suppress(OSError, ValueError, KeyError, TypeError, RuntimeError):
-        note = json.loads(_note(digest).read_text(encoding="utf-8"))
+        note = json.loads(read_regular(_note(digest), MAX_NOTE))
         stat = file_stat(note["path"])
         if stat is not None and list(stat) == note["stat"]:
             return Path(note["path"])

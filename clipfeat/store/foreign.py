@@ -27,7 +27,7 @@ from clipfeat.errors import DataError, RefusedFileError, UsageError
 from clipfeat.images.parquet_sizes import check_parquet_size
 from clipfeat.images.parquet_types import plain_columns
 from clipfeat.store.one_file import CHUNK_ROWS
-from clipfeat.system.files import MAX_RATIO, MAX_UNPACKED
+from clipfeat.system.files import MAX_RATIO, MAX_UNPACKED, read_regular
 from clipfeat.system.optional_libraries import require
 
 MAX_CAPTION = 1000
@@ -149,7 +149,7 @@ def _thingsvision(files: Sequence[Path], stack: ExitStack) -> ForeignFeatures:
     listing = files[0].parent / "file_names.txt"
     if not listing.is_file():
         return ForeignFeatures("thingsvision", files[0], blocks, variables or None)
-    text = listing.read_text(encoding="utf-8", errors="backslashreplace")
+    text = read_regular(listing).decode("utf-8", "backslashreplace")
     names = text.removesuffix("\n").split("\n")
     return ForeignFeatures("thingsvision", files[0], blocks, names)
 

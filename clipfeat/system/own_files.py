@@ -11,11 +11,15 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from clipfeat.errors import RefusedFileError
+from clipfeat.system.files import read_regular
 from clipfeat.system.locations import is_remote
 from clipfeat.system.user_cache import user_cache
 
 MAX_BYTES = 2**20
 """Maximum size of the list in bytes. A larger list is cut to the newest half of this size."""
+MAX_READ = 2 * MAX_BYTES
+"""Maximum size of a list that is read. A larger file is not from this module."""
 _LINE = 33
 
 
@@ -28,10 +32,12 @@ def note_own(file: str | Path, root: str) -> None:
     if is_own(file, root):
         return
     noted = _list_file()
-    with suppress(OSError):
+    with suppress(OSError, RefusedFileError):
         noted.parent.mkdir(parents=True, exist_ok=True)
+        if noted.is_symlink():  # the file that it leads to would be changed
+            return
         if noted.is_file() and noted.stat().st_size > MAX_BYTES:
-            kept = noted.read_bytes()[-(MAX_BYTES // 2 // _LINE) * _LINE :]
+            kept = read_regular(noted, MAX_READ)[-(MAX_BYTES // 2 // _LINE) * _LINE :]
             noted.write_bytes(kept)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         descriptor = os.open(noted, flags, 0o600)
@@ -43,8 +49,8 @@ def note_own(file: str | Path, root: str) -> None:
 
 def is_own(file: str | Path, root: str) -> bool:
     """Return whether this user has embedded images of a folder into a feature file."""
-    with suppress(OSError):
-        return _entry(file, root) in _list_file().read_bytes().split(b"\n")
+    with suppress(OSError, RefusedFileError):
+        return _entry(file, root) in read_regular(_list_file(), MAX_READ).split(b"\n")
     return False
 
 

@@ -96,7 +96,11 @@ def test_umap_runs_in_a_process_and_is_kept(
     maps = FileCache(tmp_path / "maps", trim_after=1)
     points = umap_points(X, maps)
     (kept,) = (file for file in (tmp_path / "maps").rglob("*") if file.is_file())
-    for damaged in (b"damaged", b""):
+    whole = kept.read_bytes()
+    huge = whole.replace(b"(40, 2), }" + 9 * b" ", b"(9999999999, 2), }")
+    assert len(huge) == len(whole) - 1
+    not_finite = whole[:-4] + np.float32(np.nan).tobytes()
+    for damaged in (b"damaged", b"", huge, huge + b" ", not_finite):
         kept.write_bytes(damaged)
         assert (umap_points(X, maps) == points).all()
     monkeypatch.setattr(projection, "UMAP_MODULE", "tests.no_such_module")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from clipfeat.browsing import file_cache
 from clipfeat.browsing.file_cache import KEPT, FileCache
 from clipfeat.browsing.thumbnails import BrowseThumbnails, ChangedImageError
 from clipfeat.features.face_keys import face_key
@@ -41,6 +42,27 @@ def test_a_thumbnail_is_made_once_and_again_after_a_change(tmp_path: Path) -> No
         second = made.make(0)
         assert second is not None
         assert Image.open(io.BytesIO(second)).size == (90, 90)
+
+
+def test_only_regular_files_of_the_cache_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pipes, links, large files and folders in the cache are not read, and links not followed."""
+    monkeypatch.setattr(file_cache, "MAX_FILE", 10)
+    (tmp_path / "secret").write_bytes(b"secret")
+    cache = FileCache(tmp_path / "cache")
+    (tmp_path / "cache" / "aa").mkdir(parents=True)
+    os.mkfifo(tmp_path / "cache" / "aa" / "pipe")
+    (tmp_path / "cache" / "aa" / "link").symlink_to(tmp_path / "secret")
+    (tmp_path / "cache" / "aa" / "large").write_bytes(bytes(11))
+    (tmp_path / "cache" / "aa" / "folder").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "cache" / "bb").symlink_to(tmp_path / "other")
+    assert [cache.get(f"aa{name}") for name in ("pipe", "link", "large", "folder")] == [None] * 4
+    cache.put("bbnew", b"data")
+    cache.put("aalink", b"data")
+    assert not list((tmp_path / "other").iterdir()) and cache.get("aalink") == b"data"
+    assert (tmp_path / "secret").read_bytes() == b"secret"
 
 
 @pytest.mark.parametrize("face", ["", "1"])

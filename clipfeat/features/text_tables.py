@@ -30,6 +30,10 @@ MAX_TABLE_COLUMNS = 10_000
 """Maximum number of columns of a CSV or TSV file."""
 MAX_SEPARATORS = 2 * MAX_TABLE_COLUMNS
 """Maximum number of separators in a line of a CSV or TSV file. Quoted texts may contain some."""
+MAX_FIELDS = 2**22
+"""Maximum number of fields of a table of decisions, or of a list of rows. Each decision has six."""
+MAX_CELLS = 2**25
+"""Maximum number of cells of any table. Each takes 8 bytes or more, also if it is empty."""
 SEPARATORS = ",;\t|"
 _ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
@@ -61,6 +65,7 @@ def text_rows(content: bytes, spec: str) -> list[list[str]]:
     """
     try:
         text, separator = _decoded(content, spec)
+        _check_number(text.count("\n") + text.count(separator), MAX_FIELDS, spec)
         return [row for row in csv.reader(io.StringIO(text), delimiter=separator) if row]
     except (ValueError, csv.Error) as error:
         raise not_a_table(spec, error) from error
@@ -164,6 +169,15 @@ def _decoded(content: bytes, spec: str) -> tuple[str, str]:
     return text, max(usual + SEPARATORS, key=unquoted.count)
 
 
+def _check_number(n_fields: int, most: int, spec: str) -> None:
+    """Refuse tables of many short rows, which take 50 times the memory of the file."""
+    if n_fields > most:
+        raise RefusedFileError(
+            f"{spec} has {n_fields} fields in its rows, but at most {most} are allowed. Remove "
+            "rows or columns from the table"
+        )
+
+
 def _read_csv(content: bytes, spec: str) -> "pd.DataFrame":
     import pandas as pd
 
@@ -176,6 +190,8 @@ def _read_csv(content: bytes, spec: str) -> "pd.DataFrame":
             f"{spec} has {len(names)} columns, but at most {MAX_TABLE_COLUMNS} are allowed. Remove "
             "columns from the table"
         )
+    n_cells = len(names) * text.count("\n")
+    _check_number(n_cells, MAX_FIELDS if is_table_of_decisions(names) else MAX_CELLS, spec)
     longest = max((found[0].count(separator) for found in pattern.finditer(text)), default=0)
     if longest > MAX_SEPARATORS:  # pandas would need a minute and a kilobyte for each field
         raise RefusedFileError(

@@ -3,9 +3,10 @@
 import pytest
 
 from clipfeat.errors import RefusedFileError
+from clipfeat.features import text_tables
 from clipfeat.features.decisions import COLUMNS
 from clipfeat.features.face_keys import FIRST_FACE, hex_face_key
-from clipfeat.features.text_tables import text_table
+from clipfeat.features.text_tables import text_rows, text_table
 
 TABLES = {
     "plain": b"path,label\na.png,1\nb.png,\n",
@@ -55,3 +56,18 @@ def test_decisions_about_one_path_are_about_one_image(other: str, is_same: bool)
     else:
         with pytest.raises(RefusedFileError, match="different images with the path"):
             text_table(content, "labels.csv")
+
+
+def test_tables_of_many_short_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of decisions takes 50 times the memory of its file, so it may have fewer fields."""
+    monkeypatch.setattr(text_tables, "MAX_FIELDS", 60)
+    monkeypatch.setattr(text_tables, "MAX_CELLS", 180)
+    decisions = ",".join(COLUMNS).encode() + b"\n" + b",,,,,\n" * 30
+    for content in (decisions, b"a\n" * 61):
+        with pytest.raises(RefusedFileError, match="fields in its rows, but at most 60"):
+            text_rows(content, "labels.csv")
+    with pytest.raises(RefusedFileError, match="fields in its rows, but at most 60"):
+        text_table(decisions, "labels.csv")
+    with pytest.raises(RefusedFileError, match="fields in its rows, but at most 180"):
+        text_table(b"path,label\n" + b"a\n" * 90, "list.csv")
+    assert len(text_table(b"path,label\n" + b"a,b\n" * 89, "list.csv")) == 89

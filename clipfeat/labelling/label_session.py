@@ -247,7 +247,8 @@ class LabelSession:
         `label` is the class of the decisions, or empty.
         """
         classes = list(dict.fromkeys([*self.classes, *filter(None, [label])]))
-        new = [one for one in classes if one not in self._recorded]
+        recorded = set(self._recorded)
+        new = [one for one in classes if one not in recorded]
         records = [ClassRecord(self._name, one, self.annotator) for one in new]
         if decisions or records:
             append_decisions(self.file, decisions, records)

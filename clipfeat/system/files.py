@@ -28,6 +28,10 @@ MAX_UNPACKED, MAX_RATIO = 2**28, 20
 """An archive may unpack to the first number of bytes, or to its own size times the second number.
 
 The larger of these two limits applies."""
+OUTPUT_SUFFIXES = frozenset(
+    {".clipfeat", ".csv", ".html", ".json", ".md", ".npz", ".parquet", ".png", ".svg", ".tex"}
+)
+"""Suffixes of the files in folders of outputs. No subfolder has such a name."""
 REMOTE_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "botocore", "gcsfs", "google", "httpx"})
 """Client libraries of object stores. They raise their own exceptions instead of OSError."""
 
@@ -131,10 +135,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def check_links(folder: Path, subfolders: Collection[str] = ()) -> None:
-    """Check that no file of a folder of outputs is a link that leads outside the folder.
+    """Check that no file of a folder of outputs is a folder, or a link that leads outside.
 
     If an output has the name of a link, writing it replaces the file that the link leads to. A
-    folder that comes from a stranger may have links to any file of this computer.
+    folder that comes from a stranger may have links to any file of this computer. A subfolder, or a
+    link to a folder, cannot have the name of an output (see `OUTPUT_SUFFIXES`).
 
     Parameters
     ----------
@@ -147,11 +152,17 @@ def check_links(folder: Path, subfolders: Collection[str] = ()) -> None:
     Raises
     ------
     OutputExistsError
-        If a link leads outside the folder.
+        If a link leads outside the folder, or if a subfolder has the name of an output.
     """
     inside = Path(os.path.realpath(folder))
     for above, folders, names in os.walk(folder):
         is_top = Path(above) == folder
+        for name in folders:
+            if Path(name).suffix.lower() in OUTPUT_SUFFIXES:
+                raise OutputExistsError(
+                    f"{Path(above, name)} is a folder with the name of an output file. Remove or "
+                    "rename it, or choose another folder with -o"
+                )
         if is_top:
             folders[:] = [name for name in folders if name in subfolders]
         for path in (Path(above, name) for name in (*folders, *names)):
@@ -216,6 +227,7 @@ def replacing_contents(folder: Path, last: str, optional: Sequence[str] = ()) ->
     """
     with storage_errors(f"writing into {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
+        check_writable(folder / last)
         for left in folder.glob(f"{NEW_CONTENTS}*"):
             shutil.rmtree(left)
         new = folder / f"{NEW_CONTENTS}{secrets.token_hex(4)}"

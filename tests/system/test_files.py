@@ -81,3 +81,18 @@ def test_links_in_a_folder_of_outputs_must_stay_inside(tmp_path: Path) -> None:
     (folder / "audit").symlink_to(tmp_path)
     with pytest.raises(OutputExistsError, match="audit is a link"):
         check_links(folder, ["audit"])
+    (folder / "audit").unlink()
+    (folder / "summary.md").symlink_to("plots")
+    with pytest.raises(OutputExistsError, match=r"summary\.md is a folder with the name of an out"):
+        check_links(folder)
+    (folder / "plots" / "a.svg").mkdir()
+    (folder / "summary.md").unlink()
+    check_links(folder)
+    with pytest.raises(OutputExistsError, match=r"a\.svg is a folder with the name of an out"):
+        check_links(folder, ["plots"])
+    (folder / "run.json").mkdir()
+    with (
+        pytest.raises(StorageError, match=r"run\.json is not a regular file"),
+        replacing_contents(folder, "run.json"),
+    ):
+        pass

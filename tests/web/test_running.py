@@ -18,7 +18,7 @@ from clipfeat.errors import UsageError
 from clipfeat.web.running import address_of, bind, is_loopback, token_for
 
 SERVER = """
-import asyncio, sys
+import asyncio, signal, sys
 from fastapi import HTTPException, Request
 from clipfeat.cli.exits import report_stopping
 from clipfeat.system.interrupts import handle_stop_signals
@@ -45,6 +45,9 @@ async def busy() -> None:
 async def count(request: Request) -> int:
     return len(await request.body())
 
+# A shell lets its background jobs ignore SIGINT, and nohup SIGHUP. The server must not inherit this.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 handle_stop_signals(report_stopping)
 listener = bind("localhost", 0)
 port = listener.getsockname()[1]
@@ -115,7 +118,6 @@ def test_a_second_signal_ends_the_server() -> None:
     with serving(0) as (process, connection):
         connection.request("GET", "/slow?seconds=1000")
         assert process.stdout is not None and process.stdout.readline() == "asked\n"
-        # A shell lets its background jobs ignore SIGINT, and their child processes too.
         process.send_signal(signal.SIGTERM)
         while is_listening(connection):
             time.sleep(0.01)

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,20 @@ PRELOADED = [
     "pandas",
     "tests.faults.test_model_fuzz",
     "tests.faults.test_mutants",
+]
+
+SERVER_PRELOADED = [
+    "clipfeat.cli.console",
+    "clipfeat.embedding.pipeline",
+    "clipfeat.embedding.stream",
+    "clipfeat.encoders.spectrum",
+    "clipfeat.images.source_registry",
+    "h5py",
+    "numpy.char",
+    "rich.table",
+    "simplejpeg",
+    "torch",
+    "typer._adapters",
 ]
 
 
@@ -65,7 +80,7 @@ class ForkedRun:
             if time.monotonic() > deadline:
                 self.send_signal(signal.SIGKILL)
                 raise TimeoutError(f"still running after {timeout} s")
-            time.sleep(0.005)
+            time.sleep(0.02)
         out, err = (path.read_text() for path in self._outputs)
         for path in self._outputs:
             path.unlink()
@@ -92,12 +107,8 @@ def _request(*request: object) -> Any:
 
 
 def _serve() -> None:
-    import h5py  # noqa: F401
-    import simplejpeg  # noqa: F401
-    import torch  # noqa: F401
-
-    import clipfeat.embedding.stream
-    import clipfeat.encoders.spectrum  # noqa: F401
+    for name in SERVER_PRELOADED:
+        import_module(name)
     from clipfeat.store import writing
 
     writing.COMMIT_ROWS = 8
@@ -117,6 +128,9 @@ def _start(arguments: list[str], cwd: str) -> int:
     if pid := os.fork():
         return pid
     os.setsid()
+    # A shell lets its background jobs ignore SIGINT, and nohup SIGHUP.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.chdir(cwd)
     for descriptor, name in enumerate((os.devnull, ".stdout", ".stderr")):
         os.dup2(os.open(name, os.O_RDWR | os.O_CREAT, 0o644), descriptor)

@@ -7,16 +7,17 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from clipfeat.errors import RefusedFileError
 from clipfeat.store import load
-from tests.faults.conftest import make_images, start_clipfeat
+from tests.faults.conftest import make_images
 from tests.faults.forking import ForkedRun
 
-N_IMAGES = 200
+N_IMAGES = 100
 EMBED = ("embed", "images", "out.h5", "--encoder", "spectrum", "-b", 4, "-j", 1, "--device", "cpu")
 
 
@@ -39,31 +40,45 @@ def check_whole(path: Path, expected: dict[str, bytes]) -> None:
     assert not wrong, f"{len(wrong)} of {len(seen)}: {wrong[:9]}; {load(path).failures[:9]}"
 
 
+class Whole(NamedTuple):
+    """The images, and the rows and the seconds after the first commit of an undisturbed run."""
+
+    images: Path
+    rows: dict[str, bytes]
+    seconds: float
+
+
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
-    """Return the images, and the rows of a run that was not interrupted."""
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """Return the images, and the rows and seconds of a run that was not interrupted."""
     folder = tmp_path_factory.mktemp("whole")
     make_images(folder / "images", N_IMAGES)
     run = ForkedRun(EMBED, folder)
+    wait_for_commit(run, folder)
+    begun = time.monotonic()
     run.communicate(timeout=120)
+    seconds = time.monotonic() - begun
     assert run.returncode == 0
-    return folder / "images", rows(folder / "out.h5")
+    return Whole(folder / "images", rows(folder / "out.h5"), seconds)
 
 
-def disturb(
-    folder: Path, images: Path, expected: dict[str, bytes], seed: int, stop: signal.Signals
-) -> int:
-    """Stop a run at a random moment, check the rows, resume it, and return its exit code."""
+def wait_for_commit(run: ForkedRun, folder: Path) -> None:
+    while run.poll() is None and not (folder / "out.h5.parts").exists():
+        time.sleep(0.01)
+
+
+def disturb(folder: Path, whole: Whole, moment: float, stop: signal.Signals) -> int:
+    """Stop a run, check the rows, resume the run, and return the exit code of the first run.
+
+    The moment is 0 at the first commit, and 1 when an undisturbed run ends.
+    """
+    expected = whole.rows
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    (folder / "images").symlink_to(images)
+    (folder / "images").symlink_to(whole.images)
     run = ForkedRun(EMBED, folder)
-    parts = folder / "out.h5.parts"
-    while run.poll() is None and not parts.exists():
-        time.sleep(0.01)
-    # The moment lies between the first commit and some time after the merge.
-    random.seed(seed)
-    time.sleep(random.random() * 0.9)
+    wait_for_commit(run, folder)
+    time.sleep(moment * whole.seconds)
     before = rows(folder / "out.h5")
     for _ in range(1 if stop == signal.SIGKILL else 3):
         run.send_signal(stop)
@@ -84,33 +99,31 @@ def disturb(
     return run.returncode
 
 
-def test_killed_at_a_random_moment(
-    tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool
-) -> None:
+def random_moments(n: int) -> list[float]:
+    """Return one random moment of each `n`th of a run, so that every phase is hit."""
+    rng = random.Random(0)
+    return [(number + rng.random()) / n for number in range(n)]
+
+
+def test_killed_at_a_random_moment(tmp_path: Path, whole: Whole, full: bool) -> None:
     """After SIGKILL, all committed rows are intact, and the next run encodes only the others."""
-    images, expected = whole
     stopped = [
-        disturb(tmp_path / "x", images, expected, seed, signal.SIGKILL)
-        for seed in range(200 if full else 10)
+        disturb(tmp_path / "x", whole, moment, signal.SIGKILL)
+        for moment in random_moments(200 if full else 6)
     ]
     assert -signal.SIGKILL in stopped
 
 
-def test_interrupted_at_a_random_moment(
-    tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool
-) -> None:
+def test_interrupted_at_a_random_moment(tmp_path: Path, whole: Whole, full: bool) -> None:
     """After repeated Ctrl-C, SIGTERM or SIGHUP, rows are kept and the exit code is 130."""
-    images, expected = whole
-    for seed in range(20 if full else 3):
-        stop = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[seed % 3]
-        assert disturb(tmp_path / "x", images, expected, seed, stop) in (130, 0)
+    for number, moment in enumerate(random_moments(20 if full else 3)):
+        stop = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[number % 3]
+        assert disturb(tmp_path / "x", whole, moment, stop) in (130, 0)
 
 
-def test_readers_see_a_complete_set(
-    tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool
-) -> None:
+def test_readers_see_a_complete_set(tmp_path: Path, whole: Whole, full: bool) -> None:
     """During writing and merging, no reader sees fewer rows than an earlier reader."""
-    images, expected = whole
+    images, expected, _ = whole
     n_reads, n_wanted = 0, 1000 if full else 20
     while n_reads < n_wanted:
         folder = tmp_path / str(n_reads)
@@ -139,17 +152,17 @@ def test_a_second_writer_is_refused(tmp_path: Path, full: bool) -> None:
     with FeatureWriter(tmp_path / "out.h5", make_spec()) as first:
         for _ in range(50 if full else 2):
             begun = time.monotonic()
-            second = start_clipfeat(*EMBED, cwd=tmp_path)
+            second = ForkedRun(EMBED, tmp_path)
             _, errors = second.communicate(timeout=60)
             assert second.returncode == 5
             assert f"process {os.getpid()} on {os.uname().nodename}" in errors
-            assert time.monotonic() - begun < 30  # Python takes most of this time to start
+            assert time.monotonic() - begun < 30
         first.finish()
     assert len(load(tmp_path / "out.h5")) == 0
 
 
-def test_the_undisturbed_run(whole: tuple[Path, dict[str, bytes]]) -> None:
+def test_the_undisturbed_run(whole: Whole) -> None:
     """Without interruptions, each image has one distinct, finite row."""
-    _, expected = whole
+    expected = whole.rows
     assert len(expected) == N_IMAGES == len(set(expected.values()))
     assert np.isfinite(np.frombuffer(b"".join(expected.values()), np.float32)).all()

@@ -45,7 +45,8 @@ class EncoderOptions:
         them joined with ``+``. None selects ``"cls"`` (the class token) in networks with a class
         token, and ``"mean+std"`` in all others.
     image_size : int, optional
-        Side of the square input in pixels. None selects the encoder's own size.
+        Side of the square input in pixels. None selects the encoder's own size. Networks take at
+        most 2^21 pixels, which is 1,448 per side.
     crop : str, optional
         One of `CROPS`. None selects the encoder's own crop.
     decode : str

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ from clipfeat.spec import EncoderSpec
 # A lower precision is accepted if, for every sample, the cosine of its features with the float32
 # features is at least this value. The documentation promises 0.999 for all images.
 SAFE_COSINE = 0.9995
+MAX_PIXELS = 2**21
+"""Largest number of pixels of an input. A small network takes 10 s and 1 GB for 2,048 x 2,048."""
 # For this number of images or fewer, no conversion is worth its time, so the model is not timed.
 FEW_IMAGES = 8
 # A network is converted to OpenVINO if torch would take more seconds than this for all images.
@@ -71,9 +74,16 @@ def encoder_from_model(
     Raises
     ------
     UsageError
-        If a device is not available, or if the model does not accept the input size of `spec`.
+        If a device is not available, or if the model does not accept the input size of `spec`. If
+        this size has more than `MAX_PIXELS`.
     """
     devices = pick_devices(options.device)
+    height, width = spec.input_size
+    if height * width > MAX_PIXELS:
+        raise UsageError(
+            f"{spec.name[:200]} would take images of {width}x{height} pixels, more than the limit "
+            f"of {MAX_PIXELS} pixels. Use an image size of {isqrt(MAX_PIXELS)} or less"
+        )
     if options.crop in NATIVE:
         preprocess = native_preprocessing(options.crop, spec.input_size)
         spec = replace(spec, interpolation="none", crop_pct=1.0, crop_mode=options.crop)

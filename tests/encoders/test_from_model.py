@@ -14,6 +14,7 @@ from clipfeat.encoders import from_model, open_encoder
 from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.encoders.from_model import encoder_from_model
 from clipfeat.encoders.runtime import TorchForward, openvino_forward
+from clipfeat.errors import UsageError
 from clipfeat.images.decode import RGB
 from tests.conftest import make_spec
 
@@ -178,3 +179,10 @@ def test_several_devices_return_the_rows_of_one(image_folder: Path, tmp_path: Pa
     one, two = load(tmp_path / "one.h5"), load(tmp_path / "two.h5")
     assert one.paths.tolist() == two.paths.tolist()
     assert np.array_equal(one.X, two.X)
+
+
+def test_a_file_cannot_request_a_huge_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The size is checked before the first forward pass, which would take minutes and gigabytes."""
+    monkeypatch.setattr(from_model, "MAX_PIXELS", 255)
+    with pytest.raises(UsageError, match="16x16 pixels, more than the limit of 255"):
+        placed(Fragile(0.0))

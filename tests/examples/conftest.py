@@ -1,6 +1,7 @@
 """Synthetic images and videos for the example scripts, and a fixture that runs a script."""
 
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,8 +21,26 @@ Run = Callable[..., str]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Run a script of the folder ``examples`` in `tmp_path`, and return its standard output."""
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a script of the folder ``examples`` in `tmp_path`, and return its standard output.
+
+    The script runs in this process. The imports of a new process take most of its time.
+    """
+    monkeypatch.chdir(tmp_path)
+
+    def run_script(name: str, *arguments: object) -> str:
+        script = str(ROOT / "examples" / name)
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        capsys.readouterr()
+        runpy.run_path(script, run_name="__main__")
+        return capsys.readouterr().out
+
+    return run_script
+
+
+@pytest.fixture
+def run_alone(tmp_path: Path) -> Run:
+    """Run a script like `run`, but in a process of its own."""
 
     def run_script(name: str, *arguments: object) -> str:
         command = [sys.executable, str(ROOT / "examples" / name), *map(str, arguments)]

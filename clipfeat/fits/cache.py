@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,9 @@ VERSIONED = (
 """Packages whose version can change the result of a fit."""
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the packages in `VERSIONED`.
+@cache
+def versions() -> Mapping[str, str]:
+    """Return the versions of the packages in `VERSIONED`. Reading them takes milliseconds.
 
     The version of a package that is not installed is empty.
     """

@@ -100,7 +100,8 @@ def test_another_library_version_gives_a_new_model(
     run: Training, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a new library version, the benchmark and the model are fitted again."""
-    monkeypatch.setattr("clipfeat.fits.cache.version", lambda _: "99")
+    for module in ("clipfeat.fits.cache", "clipfeat.training.train"):
+        monkeypatch.setattr(f"{module}.versions", lambda: {"numpy": "99"})
     assert set(train(image_folder, run.folder, SMALL).reused) == {"features"}
 
 

@@ -99,7 +99,7 @@ def separation(
 def _folds(y: bytes, units: bytes, seed: int) -> list[Split]:
     """Split rows into folds. Most properties of an audit are known for the same rows.
 
-    Grouped folds of 20,000 images take seconds, longer than all classifiers.
+    Making the folds takes longer than fitting the classifiers.
     """
     return k_fold(np.frombuffer(y, np.int64), np.frombuffer(units, np.int64), FOLDS, seed)
 

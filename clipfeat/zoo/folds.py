@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from clipfeat.errors import ClipfeatWarning, LabelError, UsageError
+from clipfeat.zoo.group_folds import stratified_group_folds
 
 RowNumbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -81,9 +82,15 @@ def k_fold(
                 f"class {str(name)!r} has {n} {unit}, fewer than the {n_splits} folds. Use fewer "
                 "folds, or add images of this class"
             )
-    splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
-    folds = splitter(n_splits, shuffle=True, random_state=random_state)
-    splits = [(train, test) for train, test in folds.split(np.zeros(len(y)), y, groups)]
+    if groups is None:
+        folds = StratifiedKFold(n_splits, shuffle=True, random_state=random_state)
+        splits = [(train, test) for train, test in folds.split(np.zeros(len(y)), y)]
+    else:
+        fold_of = stratified_group_folds(y, units, n_splits, random_state)
+        splits = [
+            (np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold))
+            for fold in range(n_splits)
+        ]
     for train, _ in splits:
         absent = sorted({*y.tolist()} - {*y[train].tolist()})
         if absent:

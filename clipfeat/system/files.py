@@ -369,10 +369,11 @@ def read_regular(path: Path, most: int = MAX_READ) -> bytes:
     """
     # Without O_NONBLOCK, opening a FIFO that has no writer would block forever.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):  # `fdopen` fails for a folder, and its error has no name
+        os.close(descriptor)
+        raise RefusedFileError(f"{path} is not a regular file. Pass another file")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise RefusedFileError(f"{path} is not a regular file. Pass another file")
         if status.st_size > most:
             raise RefusedFileError(
                 f"{path} has {status.st_size} bytes, more than the limit of {most}. Pass another "

@@ -39,6 +39,17 @@ def test_pipes_and_devices_are_errors(name: str, target: str, tmp_path: Path) ->
         signal.alarm(0)
 
 
+def test_a_folder_is_not_read(tmp_path: Path) -> None:
+    """The error names the folder, and no descriptor is left open."""
+    unused = os.dup(0)
+    os.close(unused)
+    with pytest.raises(RefusedFileError, match="is not a regular file"):
+        read_regular(tmp_path)
+    again = os.dup(0)
+    os.close(again)
+    assert again == unused
+
+
 def test_large_files_are_not_read(tmp_path: Path) -> None:
     """A file above the size limit is refused before it is read."""
     with (tmp_path / "x").open("wb") as file:

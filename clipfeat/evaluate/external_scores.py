@@ -27,6 +27,8 @@ from clipfeat.system.files import read_regular
 if TYPE_CHECKING:
     from clipfeat.evaluate.result import Benchmark
 
+MAX_FIELDS = 2**23
+"""Maximum number of fields of a file of scores."""
 SCORE_NAMES = ("score", "scores", "probability", "prob", "p")
 
 
@@ -96,7 +98,7 @@ class Scores:
             content = read_regular(path)
         except OSError as error:
             raise not_a_table(str(file), error) from error
-        rows = text_rows(content, str(file))
+        rows = text_rows(content, str(file), MAX_FIELDS)
         start, at_path, at_score = _columns(rows, str(file))
         values: dict[str, float] = {}
         for number, row in enumerate(rows[start:], start + 1):

@@ -30,15 +30,15 @@ MAX_TABLE_COLUMNS = 10_000
 """Maximum number of columns of a CSV or TSV file."""
 MAX_SEPARATORS = 2 * MAX_TABLE_COLUMNS
 """Maximum number of separators in a line of a CSV or TSV file. Quoted texts may contain some."""
-MAX_FIELDS = 2**22
-"""Maximum number of fields of a table of decisions, or of a list of rows. Each decision has six."""
+MAX_FIELDS = 2**21
+"""Maximum number of fields of a table of decisions. Each decision has six."""
 MAX_CELLS = 2**25
 """Maximum number of cells of any table. Each takes 8 bytes or more, also if it is empty."""
 SEPARATORS = ",;\t|"
 _ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
-def text_rows(content: bytes, spec: str) -> list[list[str]]:
+def text_rows(content: bytes, spec: str, most: int = MAX_FIELDS) -> list[list[str]]:
     """Read the rows of a CSV or TSV file that may have no header.
 
     Parameters
@@ -47,6 +47,8 @@ def text_rows(content: bytes, spec: str) -> list[list[str]]:
         The bytes of the file.
     spec : str
         Its name, for messages and for the separator.
+    most : int, optional
+        Maximum number of fields.
 
     Returns
     -------
@@ -65,8 +67,10 @@ def text_rows(content: bytes, spec: str) -> list[list[str]]:
     """
     try:
         text, separator = _decoded(content, spec)
-        _check_number(text.count("\n") + text.count(separator), MAX_FIELDS, spec)
+        _check_number(text.count("\n") + text.count(separator), most, spec)
         return [row for row in csv.reader(io.StringIO(text), delimiter=separator) if row]
+    except RefusedFileError:
+        raise
     except (ValueError, csv.Error) as error:
         raise not_a_table(spec, error) from error
 

@@ -36,13 +36,36 @@ hypothesis.settings.load_profile("clipfeat")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+SLOW_FILES = (
+    "examples/", "docs/", "training/", "embedding/test_on_ray.py", "faults/", "test_plugins.py",
+    "cli/", "exporting/", "evaluate/", "prediction/", "fits/test_on_ray.py", "encoders/", "report/",
+)  # fmt: skip
+"""Files and folders of slow tests, in the order in which they start."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pytest-xdist distribute the files in the order of `pytest_collection_modifyitems`."""
+    config.option.loadscopereorder = False
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option ``--full``, which runs all cases of the fault tests and takes hours."""
     parser.addoption("--full", action="store_true", help="full counts of the fault tests")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests that this machine cannot run."""
+    """Skip tests that this machine cannot run, and start with the files of slow tests.
+
+    If a slow file started last, the other processes would wait for it.
+    """
+    tests = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        path = item.path.relative_to(tests).as_posix() if tests in item.path.parents else ""
+        slow = (i for i, start in enumerate(SLOW_FILES) if path.startswith(start))
+        return next(slow, len(SLOW_FILES))
+
+    items.sort(key=rank)
     for item in items:
         if item.get_closest_marker("shared") and not SHARED.is_dir():
             item.add_marker(pytest.mark.skip(reason="no shared images beside the checkout"))

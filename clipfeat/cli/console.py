@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from clipfeat.cli.exits import print_line
-from clipfeat.system.escaping import rich_text
+from clipfeat.system.escaping import MAX_CELL, rich_text, without_middle
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -146,6 +146,17 @@ def counted(n: int, noun: str) -> str:
     ('1 image', '24 images')
     """
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def short_name(name: str) -> str:
+    """Return the name of a class without its middle if it is long, for lines that repeat it.
+
+    Examples
+    --------
+    >>> short_name("real"), len(short_name("x" * 4096))
+    ('real', 200)
+    """
+    return without_middle(name, MAX_CELL)
 
 
 def of_all(n: int, total: int) -> str:

@@ -35,6 +35,7 @@ def explain(
 
     Example: clipfeat explain model.clipfeat new/1.jpg --html why.html
     """
+    from clipfeat.cli.console import short_name
     from clipfeat.cli.feature_files import feature_files
     from clipfeat.prediction.explaining import explain as run
     from clipfeat.prediction.explaining import save_explanations
@@ -57,10 +58,11 @@ def explain(
         print_line(one.path)
         for name, p in {**one.members, "vote": one.probabilities}.items():
             print_line(
-                f"  {name}: " + ", ".join(f"p_{label} {value:.3f}" for label, value in p.items())
+                f"  {name}: "
+                + ", ".join(f"p_{short_name(label)} {value:.3f}" for label, value in p.items())
             )
         for neighbour in one.neighbours:
-            label = neighbour.label or "unlabelled"
+            label = short_name(neighbour.label) or "unlabelled"
             print_line(f"  distance {neighbour.distance:.3f}: {neighbour.path} ({label})")
     if html is not None:
         print_line(save_explanations(explanations, html, files[0], images))

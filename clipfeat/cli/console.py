@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from clipfeat.cli.exits import print_line
-from clipfeat.system.escaping import MAX_CELL, rich_text, without_middle
+from clipfeat.system.escaping import MAX_CELL, MAX_MESSAGE, rich_text, without_middle
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -130,9 +130,12 @@ def print_facts(facts: Mapping[str, object]) -> None:
 
 
 def print_list(items: Sequence[str], *, limit: int = 10) -> None:
-    """Print up to `limit` items, one per line, then the number of further items."""
+    """Print up to `limit` items, one per line, then the number of further items.
+
+    The middle of an item above `MAX_MESSAGE` is left out.
+    """
     for item in items[:limit]:
-        print_line(f"  {item}")
+        print_line(f"  {without_middle(item, MAX_MESSAGE)}")
     if len(items) > limit:
         print_line(f"  … and {len(items) - limit} more")
 

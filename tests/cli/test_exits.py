@@ -3,7 +3,7 @@
 import pytest
 import typer
 
-from clipfeat.cli.console import print_table
+from clipfeat.cli.console import print_list, print_table
 from clipfeat.cli.exits import (
     INTERRUPTED,
     explains_resuming,
@@ -12,6 +12,7 @@ from clipfeat.cli.exits import (
     reports_errors,
 )
 from clipfeat.errors import unknown_name
+from clipfeat.system.escaping import terminal_text
 from tests.conftest import make_spec
 
 
@@ -40,6 +41,8 @@ def test_long_names_do_not_flood_the_terminal(
     assert printed.endswith(" is unknown. Pass another name\n")
     print_line(name)
     assert len(capsys.readouterr().out) <= 10_001
+    print_list([name] * 3)
+    assert len(capsys.readouterr().out) <= 3 * 2003 * len(terminal_text(name[0]))
     print_table(name, [name], [[name]])
     assert len(capsys.readouterr().out) < 5000
     assert len(str(unknown_name("encoder", name, ["timm:…"]))) < 1000

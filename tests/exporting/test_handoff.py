@@ -150,14 +150,45 @@ def test_fiftyone_has_samples_beside_a_constant_script(
     script = (tmp_path / "fo" / "load.py").read_text()
     compile(script, "load.py", "exec")
     assert "samples.json" in script and "fake" not in script
-    exists = {"__file__": str(tmp_path / "fo" / "load.py"), "__name__": "load"}
     fiftyone = ModuleType("fiftyone")
     fiftyone.dataset_exists = lambda name: True  # type: ignore[attr-defined]
+    main = load_script(tmp_path / "fo", fiftyone)["main"]
+    with pytest.raises(SystemExit, match="the dataset fo exists"):
+        main()
+
+
+def load_script(folder: Path, fiftyone: ModuleType) -> dict[str, Any]:
+    """Run the script of a folder with a stub of FiftyOne, and return its names."""
+    names: dict[str, Any] = {"__file__": str(folder / "load.py"), "__name__": "load"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "fiftyone", fiftyone)
-        exec(compile(script, "load.py", "exec"), exists)
-        with pytest.raises(SystemExit, match="the dataset fo exists"):
-            exists["main"]()  # type: ignore[operator]
+        exec(compile((folder / "load.py").read_text(), "load.py", "exec"), names)
+    return names
+
+
+def test_fields_of_fiftyone_have_valid_and_unique_names(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """FiftyOne refuses or misreads names such as a.b, $x, _cls and the names of its methods."""
+    hand_off(files[0], tmp_path / "fo", "fiftyone", images=[files[1]], progress=False)
+    fiftyone = ModuleType("fiftyone")
+    fiftyone.DynamicEmbeddedDocument = type("", (), {"clean": None})  # type: ignore[attr-defined]
+    names = load_script(tmp_path / "fo", fiftyone)["field_names"](
+        ["generator", "a b", "a.b", "$x", "_cls", "clean", "id", "", "\0"]
+    )
+    assert list(names.values()) == [
+        "generator", "a_b", "a_b_", "x", "cls", "clean_", "id_", "column", "column_"
+    ]  # fmt: skip
+
+
+def test_maps_of_fiftyone_and_atlas_have_the_same_direction(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    for name, out in (("fiftyone", tmp_path / "fo"), ("atlas", tmp_path / "a.parquet")):
+        hand_off(files[0], out, name, images=[files[1]], progress=False)
+    rows = table(tmp_path / "a.parquet")
+    expected = np.array([(row["x"], row["y"]) for row in rows])
+    assert np.allclose(np.load(tmp_path / "fo" / "points.npy"), expected, atol=1e-6)
 
 
 def test_without_images(files: tuple[Path, Path], tmp_path: Path) -> None:

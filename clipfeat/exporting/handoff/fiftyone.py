@@ -27,6 +27,7 @@ def write(rows: HandoffRows, out: Path, report: Report) -> int:
     """Write a folder, and return the number of samples in it."""
     report(Phase("projecting"))
     points = pca_points(rows.X) / MAX
+    points[:, 1] = 1 - points[:, 1]  # the second axis of FiftyOne's map points up
     report(Phase("writing"))
     texts = rows.texts()
     samples, kept = [], []

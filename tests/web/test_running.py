@@ -45,7 +45,7 @@ async def busy() -> None:
 async def count(request: Request) -> int:
     return len(await request.body())
 
-# A shell lets its background jobs ignore SIGINT, and nohup SIGHUP. The server must not inherit this.
+# A shell lets its background jobs ignore SIGINT, and nohup lets them ignore SIGHUP.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 handle_stop_signals(report_stopping)
@@ -75,6 +75,13 @@ def serving(
                 yield process, connection
         finally:
             process.kill()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[tuple[str, int]]:
+    """Return host and port of a server that no test stops."""
+    with serving() as (_, connection):
+        yield connection.host, connection.port
 
 
 def is_listening(connection: http.client.HTTPConnection) -> bool:
@@ -125,14 +132,13 @@ def test_a_second_signal_ends_the_server() -> None:
         assert process.wait(60) == 130
 
 
-def test_a_connection_without_a_request_is_closed() -> None:
+def test_a_connection_without_a_request_is_closed(address: tuple[str, int]) -> None:
     """Silent connections and endless headers are closed."""
-    with serving() as (_, connection):
-        for start in (b"", b"GET / HTTP/1.1\r\nHost: local"):
-            address = connection.host, connection.port
-            with socket.create_connection(address, timeout=60) as client:
-                client.sendall(start)
-                assert client.recv(1) == b""
+    for start in (b"", b"GET / HTTP/1.1\r\nHost: local"):
+        with socket.create_connection(address, timeout=60) as client:
+            client.sendall(start)
+            assert client.recv(1) == b""
+    with closing(http.client.HTTPConnection(*address, timeout=60)) as connection:
         connection.request("GET", "/slow?seconds=1.5")  # longer than the limit
         assert connection.getresponse().read() == b'"answered"'
 
@@ -140,35 +146,34 @@ def test_a_connection_without_a_request_is_closed() -> None:
 @pytest.mark.parametrize(("path", "status"), [("/busy", 429), ("/count", 413), ("/none", 404)])
 @pytest.mark.parametrize("is_chunked", [False, True])
 def test_a_client_reads_the_answer_to_a_refused_body(
-    path: str, status: int, *, is_chunked: bool
+    address: tuple[str, int], path: str, status: int, *, is_chunked: bool
 ) -> None:
     """Clients send the whole body first. It is read and discarded after the answer."""
     requests = pytest.importorskip("requests")
     size = 30 * 2**20
-    with serving() as (_, connection):
-        url = f"http://localhost:{connection.port}{path}"
-        body = (bytes(2**20) for _ in range(size // 2**20)) if is_chunked else bytes(size)
-        answer = requests.post(url, data=body, timeout=60)
-        assert answer.status_code == (status if is_chunked else 413)
-        assert answer.json()["detail"]
+    url = f"http://localhost:{address[1]}{path}"
+    body = (bytes(2**20) for _ in range(size // 2**20)) if is_chunked else bytes(size)
+    answer = requests.post(url, data=body, timeout=60)
+    assert answer.status_code == (status if is_chunked else 413)
+    assert answer.json()["detail"]
+    with closing(http.client.HTTPConnection(*address, timeout=60)) as connection:
         connection.request("POST", "/count", body=bytes(100))
         assert connection.getresponse().read() == b"100"
 
 
-def test_a_client_that_waits_before_its_body_sends_none() -> None:
+def test_a_client_that_waits_before_its_body_sends_none(address: tuple[str, int]) -> None:
     """The refusal of `Expect: 100-continue` ends the response at once."""
-    with serving() as (_, connection):
-        with socket.create_connection((connection.host, connection.port), timeout=30) as client:
-            head = ("POST /count HTTP/1.1", "Host: localhost", "Content-Length: 99999999",
-                    "Expect: 100-continue", "", "")  # fmt: skip
-            client.sendall("\r\n".join(head).encode())
-            begun = time.monotonic()
-            answer = b""
-            while piece := client.recv(4096):
-                answer += piece
-        assert answer.startswith(b"HTTP/1.1 413")
-        assert b"100 Continue" not in answer
-        assert time.monotonic() - begun < 4
+    with socket.create_connection(address, timeout=30) as client:
+        head = ("POST /count HTTP/1.1", "Host: localhost", "Content-Length: 99999999",
+                "Expect: 100-continue", "", "")  # fmt: skip
+        client.sendall("\r\n".join(head).encode())
+        begun = time.monotonic()
+        answer = b""
+        while piece := client.recv(4096):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"100 Continue" not in answer
+    assert time.monotonic() - begun < 4
 
 
 def test_addresses() -> None:

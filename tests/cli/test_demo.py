@@ -1,12 +1,33 @@
 """Tests of ``clipfeat demo``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+import pytest
+
+from clipfeat.cli import demo_images
+from clipfeat.report import run_folder
+from clipfeat.store import load
 from tests.cli.command_line import assert_fails, clipfeat, succeed
 
 
+@contextmanager
+def few_images() -> Iterator[pytest.MonkeyPatch]:
+    """Make the demo write 100 images, which are not those of a normal demo."""
+    few = partial(demo_images.make_simulated, patches=2, new=2, seed=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo_images, "make_simulated", few)
+        yield patch
+
+
 def test_every_printed_path_exists(here: Path) -> None:
-    """Every path that the demo prints exists, and the demo can be repeated in its folder."""
+    """Every path that the demo prints exists, also if a demo with other images came before."""
+    with few_images() as patch:
+        page = [here / "report.html"]
+        patch.setattr(run_folder, "write_page", lambda *_, **__: page)  # the slowest step
+        succeed("demo", "-o", "demo")
     result = succeed("demo", "-o", "demo")
     assert "SIMULATED" in result.stdout
     for name in ("features.h5", "model.clipfeat", "predictions.csv", "benchmark/leaderboard.md",
@@ -14,7 +35,8 @@ def test_every_printed_path_exists(here: Path) -> None:
         assert f"demo/{name}" in result.stdout
         assert (here / "demo" / name).stat().st_size > 0
     assert "clipfeat embed images/ out.h5 && clipfeat fit" in result.stdout
-    succeed("demo", "-o", "demo")
+    assert "560 images encoded" in result.stdout
+    assert len(load("demo/features.h5")) == 560
 
 
 def test_another_folder_is_refused(image_folder: Path) -> None:
@@ -34,5 +56,6 @@ def test_links_out_of_the_folder_are_refused(here: Path) -> None:
 
 def test_images_only(here: Path) -> None:
     """``--images-only`` writes the images and nothing else."""
-    succeed("demo", "-o", "demo", "--images-only")
+    with few_images():
+        succeed("demo", "-o", "demo", "--images-only")
     assert sorted(path.name for path in (here / "demo").iterdir()) == ["images", "new"]

@@ -1,11 +1,12 @@
 """Tests of plug-in entries in every kind of process."""
 
+import json
 import os
 import subprocess
 import sys
 import venv
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +46,33 @@ def write_wheel(folder: Path, entry_points: str) -> Path:
     return path
 
 
+RUN_COMMANDS = """
+import json, sys
+from contextlib import nullcontext
+import clipfeat.evaluate  # loads the metrics, before the example package imports it
+from clipfeat.cli import app
+from clipfeat.system.ray_connection import connected
+
+commands = json.loads(sys.argv[1])
+is_on_ray = any("ray" in command for command in commands)
+with connected(None, least_cpus=2) if is_on_ray else nullcontext():
+    for command in commands:
+        if code := app(command, standalone_mode=False):
+            sys.exit(code)
+        print(end="\\0", flush=True)
+"""
+"""Script that runs several commands in one process, because each start takes seconds."""
+BAYES = ("--clf", "bayes", "--cv", "2", "--sort", "share_first")
+
+RunCommands = Callable[..., list[str]]
+
+
 @pytest.fixture(scope="module")
-def clipfeat(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
-    """Run the command line in a new environment in which the example package is installed."""
+def clipfeat(tmp_path_factory: pytest.TempPathFactory) -> RunCommands:
+    """Run commands in a new environment in which the example package is installed.
+
+    They run in a folder with images and a list of them. Their outputs are returned.
+    """
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder / "env", with_pip=False)
     python = folder / "env" / "bin" / "python"
@@ -63,22 +88,23 @@ def clipfeat(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     root = Path(__file__).parents[1]
     (site / "inherited.pth").write_text("\n".join([str(root), *inherited]))
     environment = {**os.environ, "PYTHONPATH": str(root)}
+    write_playlist(folder)
 
-    def run(*command: str) -> str:
+    def run(*commands: Sequence[str]) -> list[str]:
         done = subprocess.run(
-            [python, "-m", "clipfeat", *command],
+            [python, "-c", RUN_COMMANDS, json.dumps(commands)],
             capture_output=True, text=True, check=False, env=environment, cwd=folder,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        return done.stdout
+        *outputs, rest = done.stdout.split("\0")
+        assert (len(outputs), rest) == (len(commands), "")
+        return outputs
 
     return run
 
 
-@pytest.fixture(scope="module")
-def features(clipfeat: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a feature file made with the plug-in's encoder and image source."""
-    folder = tmp_path_factory.mktemp("images")
+def write_playlist(folder: Path) -> None:
+    """Write images of two classes, and a list of them for the plug-in's image source."""
     rng = np.random.default_rng(0)
     lines = []
     for i in range(24):
@@ -87,46 +113,48 @@ def features(clipfeat: Callable[..., str], tmp_path_factory: pytest.TempPathFact
         Image.fromarray(pixels).save(folder / f"{i}.png")
         lines.append(f"{i}.png {label}")
     (folder / "list.playlist").write_text("\n".join(lines))
-    out = folder / "out.h5"
-    clipfeat("embed", str(folder / "list.playlist"), str(out), "-e", "colours:mean")
-    return out
 
 
-def test_entries_are_listed(clipfeat: Callable[..., str]) -> None:
-    """The commands list the package's encoders and its classifier."""
-    assert "colours:mean" in clipfeat("encoders", "colours")
-    assert "naive Bayes" in clipfeat("classifiers")
+def embed(out: Path) -> tuple[str, ...]:
+    """Return a command that uses the plug-in's image source and encoder."""
+    return ("embed", "list.playlist", str(out), "-e", "colours:mean")
 
 
-def test_encoder_and_source_run_on_ray(
-    clipfeat: Callable[..., str], features: Path, tmp_path: Path
-) -> None:
-    """Ray workers open the plug-in's encoder and give the same rows."""
+def test_entries_run(clipfeat: RunCommands, tmp_path: Path) -> None:
+    """Commands list and use the entries, also in child processes.
+
+    A benchmark fits the plug-in's classifier and ranks by its metric.
+    """
+    out = tmp_path / "out.h5"
+    encoders, classifiers, _, here, in_child = clipfeat(
+        ("encoders", "colours"),
+        ("classifiers",),
+        embed(out),
+        ("benchmark", str(out), *BAYES),
+        ("benchmark", str(out), *BAYES, "--time-limit", "300"),
+    )
+    assert "colours:mean" in encoders
+    assert "naive Bayes" in classifiers
+    for printed in (here, in_child):
+        assert "bayes" in printed
+        assert "failed" not in printed
+
+
+def test_entries_run_on_ray(clipfeat: RunCommands, tmp_path: Path) -> None:
+    """Ray workers open the plug-in's encoder, give the same rows, and fit its classifier."""
     pytest.importorskip("ray")
     from clipfeat.store import load
 
-    out = tmp_path / "ray.h5"
-    source = features.with_name("list.playlist")
-    clipfeat("embed", str(source), str(out), "-e", "colours:mean", "--engine", "ray")
-    here, there = load(features), load(out)
+    local, on_ray = tmp_path / "local.h5", tmp_path / "ray.h5"
+    *_, printed = clipfeat(
+        embed(local),
+        (*embed(on_ray), "--engine", "ray"),
+        ("benchmark", str(on_ray), *BAYES, "--engine", "ray"),
+    )
+    here, there = load(local), load(on_ray)
     assert dict(zip(here.paths, here.X.tolist(), strict=True)) == dict(
         zip(there.paths, there.X.tolist(), strict=True)
     )
-
-
-@pytest.mark.parametrize(
-    "where", [[], ["--time-limit", "300"], ["--engine", "ray"]], ids=["here", "child", "ray"]
-)
-def test_classifier_and_metric_run(
-    clipfeat: Callable[..., str], features: Path, where: list[str]
-) -> None:
-    """A benchmark fits the plug-in's classifier and ranks by its metric."""
-    if "ray" in where:
-        pytest.importorskip("ray")
-    printed = clipfeat(
-        "benchmark", str(features), "--clf", "bayes,dummy", "--cv", "2", "--sort", "share_first",
-        *where,
-    )  # fmt: skip
     assert "bayes" in printed
     assert "failed" not in printed
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from clipfeat.encoders import EncoderOptions, open_encoder, options_of
+from clipfeat.encoders import EncoderOptions, onnx_export, open_encoder, options_of
 from clipfeat.encoders.onnx_export import as_bytes
 from clipfeat.errors import DataError, UsageError
 from clipfeat.exporting import checking
@@ -98,6 +99,25 @@ def test_the_metadata_describes_the_model(two_sizes: Model, exported: OnnxExport
 def test_no_path_of_this_machine_is_written(exported: OnnxExport) -> None:
     """The file has no source paths, although torch's exporter records them."""
     assert b".py" not in exported.data
+
+
+def test_activations_return_new_tensors_during_an_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The activations of the encoder work in place again after the export, even if it fails."""
+    options = EncoderOptions(untrained=True, image_size=32, precision="fp32", device="cpu")
+    encoder = open_encoder("timm:test_efficientnet", options)
+
+    def in_place(network: torch.nn.Module) -> set[bool]:
+        return {module.inplace for module in network.modules() if hasattr(module, "inplace")}
+
+    def export(network: torch.nn.Module, *args: Any, **keywords: Any) -> None:
+        raise RuntimeError(f"in place: {in_place(network)}")
+
+    before = in_place(encoder.forward)
+    assert True in before
+    monkeypatch.setattr(torch.onnx, "export", export)
+    with pytest.raises(UsageError, match=r"in place: \{False\}"):
+        onnx_export.encoder_to_onnx(encoder, 18)
+    assert in_place(encoder.forward) == before
 
 
 def test_a_difference_is_refused(

@@ -3,10 +3,8 @@
 import math
 import os
 import pickle
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -15,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
 
 pytest.importorskip("ray")
 import ray
@@ -33,6 +30,7 @@ from clipfeat.model import Model
 from clipfeat.system.ray_connection import connected, ray_errors
 from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
+from tests.fits.ray_tasks import describe, die_fail_or_return
 
 COSTS = {"fit_seconds", "predict_seconds"}
 
@@ -174,15 +172,6 @@ def test_pieces_of_work_stay_small() -> None:
     assert sizes(50) == sizes(5000)
 
 
-def describe(X: Any, y: Any, seconds: float) -> tuple[Any, ...]:
-    """Return properties of the rows, the numbers of threads and the times on a worker."""
-    begun = time.time()
-    time.sleep(seconds)
-    pools = [pool["num_threads"] for pool in threadpool_info()]
-    threads = [*pools, int(os.environ["OMP_NUM_THREADS"])]
-    return X.flags.writeable, X.flags.owndata, X.sum(), threads, begun, time.time()
-
-
 def test_features_are_shared_and_threads_limited(cluster: None) -> None:
     """Workers map the rows without copying, and have no more threads than processors."""
     X = np.ones((1000, 100), dtype=np.float32)
@@ -197,14 +186,6 @@ def test_features_are_shared_and_threads_limited(cluster: None) -> None:
         times = sorted((begun, ended) for *_, begun, ended in results)
         if n_jobs == cpus:
             assert all(a[1] <= b[0] for a, b in pairwise(times))
-
-
-def die_fail_or_return(number: int) -> int:
-    if number == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    if number == 1:
-        return 1 // 0
-    return number
 
 
 def test_a_worker_that_dies_costs_its_own_piece(executor: Executor) -> None:

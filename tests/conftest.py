@@ -10,6 +10,8 @@ from typing import Any
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Ray lowers the priority of its workers, so that they wait for the other processes of the tests.
 os.environ.setdefault("RAY_worker_niceness", "0")
+# Ray ends workers after a second without work. The next test would import torch again.
+os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", "60000")
 # Read when the numerical libraries are first imported. With a thread for each core in each process
 # of pytest-xdist, threads wait for each other: two processes on two cores took 1.8 times as much
 # processor time.

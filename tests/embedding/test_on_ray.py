@@ -124,30 +124,32 @@ def test_the_same_rows(cluster: None, image_folder: Path, tmp_path: Path) -> Non
 
 
 def test_the_engines_resume_each_others_files(
-    cluster: None, image_folder: Path, tmp_path: Path
+    cluster: None, s3: str, image_folder: Path, tmp_path: Path
 ) -> None:
-    """Neither engine encodes rows of the other again. Identical images get equal rows."""
+    """Neither engine encodes rows of the other again. Identical images get equal rows.
+
+    The workers read the images from an object store, and write the rows to it.
+    """
     first = min(image_folder.rglob("*.png"))
     (image_folder / "real" / "copy.png").write_bytes(first.read_bytes())
-    embed(image_folder, tmp_path / "whole.h5", encoder="spectrum", options=CPU)
+    keywords: dict[str, Any] = {"encoder": "spectrum", "options": CPU}
+    embed(image_folder, tmp_path / "whole.h5", **keywords)
+    of: Any = location(f"{s3}/on-ray")
+    images = f"{of}/images"
     held = sorted(image_folder.rglob("*.png"))[::2]  # the copy and its original among them
     for path in held:
         path.rename(path.with_name(f".{path.name}"))
-    out = tmp_path / "out.h5"
-    embed(
-        image_folder, out, encoder="spectrum", options=CPU, resources=EmbedResources(num_workers=3)
-    )
+    of.fs.put(f"{image_folder}/", f"{of.path}/images/", recursive=True)
+    out = f"{of}/out.h5"
+    embed(images, out, resources=EmbedResources(num_workers=3), **keywords)
     for path in held:
-        path.with_name(f".{path.name}").rename(path)
-    report = embed(
-        image_folder,
-        out,
-        encoder="spectrum",
-        options=CPU,
-        resources=EmbedResources(num_workers=1, engine="ray"),
-    )
+        hidden = path.with_name(f".{path.name}")
+        of.fs.put(str(hidden), f"{of.path}/images/{path.relative_to(image_folder)}")
+    on_ray = EmbedResources(num_workers=1, engine="ray")
+    report = embed(images, out, resources=on_ray, **keywords)
     assert (report.progress.encoded, report.progress.known) == (12, 13)
     assert rows(out) == rows(tmp_path / "whole.h5")
+    assert embed(images, out, **keywords).progress.encoded == 0
 
 
 def test_errors_of_a_worker_end_the_run(cluster: None, image_folder: Path, tmp_path: Path) -> None:
@@ -309,17 +311,3 @@ def test_a_missing_extra_is_named(
         EmbedResources(address="auto")
     words = ["embed", str(image_folder), str(tmp_path / "out.h5"), "--engine", "ray", "--profile"]
     assert CliRunner().invoke(app, words).exit_code == 2
-
-
-@pytest.mark.usefixtures("cluster")
-def test_from_and_to_an_object_store(s3: str, image_folder: Path, tmp_path: Path) -> None:
-    """Workers read and write an object store. A local run then encodes nothing."""
-    of: Any = location(f"{s3}/on-ray")
-    of.fs.put(f"{image_folder}/", f"{of.path}/images/", recursive=True)
-    keywords = {"encoder": "spectrum", "options": CPU}
-    plain = embed(image_folder, tmp_path / "out.h5", **keywords)  # type: ignore[arg-type]
-    out = f"{of}/out.h5"
-    report = embed(f"{of}/images", out, resources=ON_RAY, **keywords)  # type: ignore[arg-type]
-    assert report.progress.encoded == plain.progress.encoded == 24
-    assert rows(out) == rows(tmp_path / "out.h5")
-    assert embed(f"{of}/images", out, **keywords).progress.encoded == 0  # type: ignore[arg-type]

@@ -243,6 +243,27 @@ def test_colours_follow_the_colour_scheme(page: "Page", scheme: str) -> None:
     assert abs(paper - ink) > 150
 
 
+def luminance(colour: str) -> float:
+    """Return the relative luminance of a colour such as #20232a (WCAG 2)."""
+    parts = np.array([int(colour.strip()[start : start + 2], 16) for start in (1, 3, 5)]) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_points_of_the_map_contrast_with_its_background(page: "Page", scheme: str) -> None:
+    """Selected, grey and unselected points have the contrast of graphics in WCAG 2, 3:1."""
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    names = ["--faint", "--muted", "--colour-unselected", *(f"--colour-{n}" for n in range(1, 10))]
+    values = page.evaluate(
+        "names => names.map(name => getComputedStyle(document.body).getPropertyValue(name))", names
+    )
+    background, *points = map(luminance, values)
+    contrasts = [(max(p, background) + 0.05) / (min(p, background) + 0.05) for p in points]
+    assert min(contrasts) >= 3, dict(zip(names[1:], contrasts, strict=True))
+    assert contrasts[1] == min(contrasts)  # the selection stands out
+
+
 def test_a_list_follows_a_correction(page: "Page") -> None:
     """A corrected image leaves the list of errors, and the view stays in place."""
     page.select_option("select[name=show]", "errors")

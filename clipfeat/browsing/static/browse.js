@@ -190,7 +190,7 @@ function legendItem(text, colour) {
   const item = element("li", text);
   const mark = document.createElement("span");
   mark.className = "swatch";
-  mark.style.background = `var(${colour || "--control"})`;
+  mark.style.background = `var(${colour || "--muted"})`;
   item.prepend(mark);
   return item;
 }

@@ -95,10 +95,10 @@ export class FeatureMap {
       }
     };
     if (this.rows.length < n) {
-      context.fillStyle = style.getPropertyValue("--rule");
+      context.fillStyle = style.getPropertyValue("--colour-unselected");
       for (let row = 0; row < n; row += 1) put(row);
     }
-    const other = style.getPropertyValue("--control");
+    const other = style.getPropertyValue("--muted");
     const values = this.colours.length ? this.colours : [other];
     values.forEach((colour, code) => {
       context.fillStyle = colour ? style.getPropertyValue(colour) : other;

@@ -451,10 +451,10 @@ class FeatureSet:
         known: dict[str, Strings] = {**self.columns, "label": self.labels, "path": self.paths}
         if self.groups is not None:
             known["group"] = self.groups
-        found = find_column(name, known)
-        if found is None:
+        column = find_column(name, known)
+        if column is None:
             raise unknown_name("column", name, known)
-        return known[found]
+        return known[column]
 
     @property
     def files(self) -> Strings:

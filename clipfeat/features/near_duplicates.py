@@ -113,8 +113,8 @@ def near_duplicates(
         near[crowded, first] = True
         one, other = np.nonzero(near)
         pairs.append(np.stack([files[block[one]], files[other]], axis=1))
-    found = np.concatenate(pairs)
-    return found[np.lexsort(found.T[::-1])]
+    near_pairs = np.concatenate(pairs)
+    return near_pairs[np.lexsort(near_pairs.T[::-1])]
 
 
 def distinct_files(features: "FeatureSet") -> NDArray[np.int64]:

@@ -165,7 +165,7 @@ def _decoded(content: bytes, spec: str) -> tuple[str, str]:
     # Old programs end lines with a carriage return. Within quotes, it is part of a field.
     # The quantifiers are possessive, because the states of backtracking would fill the memory.
     if "\r" in text:
-        text = re.sub(r'("(?:[^"]++|"")*+")|\r\n?', lambda found: found[1] or "\n", text)
+        text = re.sub(r'("(?:[^"]++|"")*+")|\r\n?', lambda match: match[1] or "\n", text)
     first = re.search(r"[^\r\n][^\n]*+", text)
     header = first[0].splitlines()[0] if first else ""
     unquoted = re.sub(r'"[^"]*"', "", header)
@@ -187,7 +187,7 @@ def _read_csv(content: bytes, spec: str) -> "pd.DataFrame":
 
     text, separator = _decoded(content, spec)
     pattern = re.compile(r"[^\n]*+\n|[^\n]++")
-    lines = (found[0] for found in pattern.finditer(text))
+    lines = (match[0] for match in pattern.finditer(text))
     names = next((row for row in csv.reader(lines, delimiter=separator) if row), [])
     if len(names) > MAX_TABLE_COLUMNS:  # pandas would need minutes
         raise RefusedFileError(
@@ -196,7 +196,7 @@ def _read_csv(content: bytes, spec: str) -> "pd.DataFrame":
         )
     n_cells = len(names) * text.count("\n")
     _check_number(n_cells, MAX_FIELDS if is_table_of_decisions(names) else MAX_CELLS, spec)
-    longest = max((found[0].count(separator) for found in pattern.finditer(text)), default=0)
+    longest = max((match[0].count(separator) for match in pattern.finditer(text)), default=0)
     if longest > MAX_SEPARATORS:  # pandas would need a minute and a kilobyte for each field
         raise RefusedFileError(
             f"{spec} has a line with {longest} separators ({separator!r}), but at most "

@@ -85,11 +85,11 @@ def _labelled(source: ImageSource, globs: ClassGlobs) -> ImageSource:
     records: list[ImageRecord] = []
     unmatched: list[str] = []
     for record in source:
-        found = [(label, glob) for label, glob, form in patterns if form.match(record.path)]
-        used.update(glob for _, glob in found)
-        labels = {label for label, _ in found}
+        matches = [(label, glob) for label, glob, form in patterns if form.match(record.path)]
+        used.update(glob for _, glob in matches)
+        labels = {label for label, _ in matches}
         if len(labels) > 1:
-            both = " and ".join(f"--{label} {glob!r}" for label, glob in found)
+            both = " and ".join(f"--{label} {glob!r}" for label, glob in matches)
             raise LabelError(
                 f"{record.path!r} matches both {both}. Make one of the patterns narrower"
             )

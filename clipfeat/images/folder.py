@@ -140,12 +140,12 @@ def find_files(spec: str, skipped: Counter[str], kind_of: KindOf) -> Iterator[st
         If a folder cannot be listed.
     """
     root = location(spec)
-    found = (
+    paths = (
         _list_objects(root, skipped, kind_of)
         if is_remote(root)
         else _walk(str(root), skipped, kind_of)
     )
-    for parts in found:
+    for parts in paths:
         yield f"{as_url(root).rstrip('/')}/{'/'.join(parts)}"
 
 

@@ -244,15 +244,15 @@ def _of_test_list(
     """Read ``List_of_testing_videos.txt``, with lines such as ``1 YouTube-real/00170.mp4``."""
     _check_size(file, content, MAX_LIST)
     lines = [line.strip() for line in content.decode("utf-8", "replace").splitlines()]
-    found = [re.fullmatch(r"([01])\s+(\S.*)", line) for line in lines if line]
+    matches = [re.fullmatch(r"([01])\s+(\S.*)", line) for line in lines if line]
     label_of: dict[tuple[str, str], str] = {}
-    for line in found:
-        if line is None:
+    for match in matches:
+        if match is None:
             return None
-        label, key = REAL if line[1] == "1" else FAKE, _video(line[2])
+        label, key = REAL if match[1] == "1" else FAKE, _video(match[2])
         if label_of.setdefault(key, label) != label:
             raise LabelError(
-                f"{file.name} lists {line[2]} as real and as fake. Remove one of the two lines"
+                f"{file.name} lists {match[2]} as real and as fake. Remove one of the two lines"
             )
     keys = [_video(record.path.removeprefix(file.folder)) for record in records]
     if label_of.keys().isdisjoint(keys):

@@ -62,8 +62,8 @@ def generator_name(folder: str) -> str:
     >>> generator_name("imagenet_ai_0419_sdv4"), generator_name("imagenet_midjourney")
     ('sdv4', 'midjourney')
     """
-    found = re.fullmatch(r"imagenet_(?:ai_\d+_)?(.+)", folder, re.IGNORECASE)
-    return found[1] if found and is_generator(found[1]) else folder
+    match = re.fullmatch(r"imagenet_(?:ai_\d+_)?(.+)", folder, re.IGNORECASE)
+    return match[1] if match and is_generator(match[1]) else folder
 
 
 def is_photographs(name: str) -> bool:

@@ -134,8 +134,8 @@ def _match(
         if rest is not None:
             if part.column:
                 rest = {part.column: "/".join(folders[:n]), **rest}
-            if part.name is not None and (found := part.name.fullmatch(folders[0])):
-                rest = {**found.groupdict(), **rest}
+            if part.name is not None and (name_match := part.name.fullmatch(folders[0])):
+                rest = {**name_match.groupdict(), **rest}
             return rest
     return None
 

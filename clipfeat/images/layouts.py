@@ -168,19 +168,19 @@ def _by_data_set(paths: Sequence[Sequence[str]]) -> Understood | None:
     if len(of_set) < 2 or "" in of_set:
         return None
     values = [PathValues()] * len(paths)
-    found: dict[str, Understood] = {}
+    data_sets: dict[str, Understood] = {}
     for name, indices in sorted(of_set.items()):
         understood = understand([paths[i][1:] for i in indices], root=name)
         if not understood.is_complete:
             return None
-        found[name] = understood
+        data_sets[name] = understood
         for i, value in zip(indices, understood.values, strict=True):
             values[i] = value
     return Understood(
         values,
-        " and ".join(dict.fromkeys(one.layout for one in found.values())),
-        "; ".join(dict.fromkeys(one.published for one in found.values())),
-        tuple(f"{name}: {note}" for name, one in found.items() for note in one.notes),
+        " and ".join(dict.fromkeys(one.layout for one in data_sets.values())),
+        "; ".join(dict.fromkeys(one.published for one in data_sets.values())),
+        tuple(f"{name}: {note}" for name, one in data_sets.items() for note in one.notes),
     )
 
 
@@ -255,7 +255,7 @@ def _read(layout: Layout, distinct: Sequence[Folders], depth: int) -> Reading | 
     """Match all paths with a layout. Return None if one does not match, or a condition fails."""
     patterns = [(REAL, one) for one in layout.real] + [(FAKE, one) for one in layout.fake]
     reserved = frozenset[str]().union(*(words_of(pattern) for _, pattern in patterns))
-    labels, found = [], []
+    labels, all_columns = [], []
     for folders in distinct:
         matches = ((label, match(one, folders, depth, reserved)) for label, one in patterns)
         label, columns = next((one for one in matches if one[1] is not None), ("", None))
@@ -267,10 +267,10 @@ def _read(layout: Layout, distinct: Sequence[Folders], depth: int) -> Reading | 
             if is_lower and not is_generator(columns[GENERATOR]):
                 return None
         labels.append(label)
-        found.append(columns)
+        all_columns.append(columns)
     if not layout.one_class and len(set(labels)) < 2:
         return None
-    reading = Reading(layout, distinct, labels, found)
+    reading = Reading(layout, distinct, labels, all_columns)
     return reading if all(condition(reading) for condition in layout.needs) else None
 
 

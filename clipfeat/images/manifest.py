@@ -128,10 +128,10 @@ def open_manifest(
     return make_source(f"the table {spec}", folder.root, records)
 
 
-def warn_of_unlabelled(spec: str, found: TableColumns, names: Sequence[str]) -> None:
+def warn_of_unlabelled(spec: str, columns: TableColumns, names: Sequence[str]) -> None:
     """Warn if a table has no column of labels, but has columns of unknown meaning."""
-    known = {found.path, found.group, SPLIT}
-    if not found.label and any(name not in known for name in names):
+    known = {columns.path, columns.group, SPLIT}
+    if not columns.label and any(name not in known for name in names):
         warnings.warn(
             f"{spec} has no column of labels with a usual name (columns: {', '.join(names)}), so "
             "its images are unlabelled. Pass the column of labels with --label-col",

@@ -33,9 +33,9 @@ def likeliest_cause(paths: Sequence[str], root: str, *, is_table: bool) -> str:
         The explanation. Empty if no similar file was found.
     """
     for path in paths[:N_PATHS]:
-        if found := _other_capitals(Path(root, path)):
+        if file := _other_capitals(Path(root, path)):
             return (
-                f"{path!r} is not in {root}, but {found} exists. Write the paths with the capitals "
+                f"{path!r} is not in {root}, but {file} exists. Write the paths with the capitals "
                 "of the files"
             )
     folders = [ImageRoot(folder) for folder in _near_folders(root)]
@@ -43,8 +43,8 @@ def likeliest_cause(paths: Sequence[str], root: str, *, is_table: bool) -> str:
         for variant in _variants(path):
             for folder in folders:
                 with suppress(DataError):
-                    if found := folder.find(variant):
-                        return _remedy(path, root, folder.root, variant, found, is_table)
+                    if file := folder.find(variant):
+                        return _remedy(path, root, folder.root, variant, file, is_table)
     return ""
 
 
@@ -57,16 +57,16 @@ def _other_capitals(path: Path) -> str:
     return ""
 
 
-def _remedy(path: str, root: str, folder: str, variant: str, found: str, is_table: bool) -> str:
-    exists = f"{path!r} is not in {root}, but {Path(folder, found)} exists"
+def _remedy(path: str, root: str, folder: str, variant: str, file: str, is_table: bool) -> str:
+    exists = f"{path!r} is not in {root}, but {Path(folder, file)} exists"
     if "\\" in path:
         return f"{exists}. Replace the backslashes in the paths by slashes"
     if variant != path:
         return f"{exists}. Correct the folders in the paths"
     if is_table:
         return f"{exists}. Pass --image-root {folder}"
-    if found != path:
-        return f"{exists}. Add the suffix {PurePosixPath(found).suffix} to the paths"
+    if file != path:
+        return f"{exists}. Add the suffix {PurePosixPath(file).suffix} to the paths"
     return f"{exists}. Run the command in {folder}"
 
 

@@ -193,16 +193,16 @@ def _rows(
         Whether to warn if there is no column of labels.
     """
     table, file_names = _listed(shard, column)
-    found = find_columns(table, shard.file, names, needs_path=False)
+    columns = find_columns(table, shard.file, names, needs_path=False)
     paths = [] if names.path else _unique_paths(file_names)
-    if paths or not found.path or not (paths := _unique_paths(table[found.path].tolist())):
-        found = replace(found, path="")
+    if paths or not columns.path or not (paths := _unique_paths(table[columns.path].tolist())):
+        columns = replace(columns, path="")
     if is_first:
-        warn_of_unlabelled(shard.file, found, table.columns.tolist())
+        warn_of_unlabelled(shard.file, columns, table.columns.tolist())
     part = _split_of(prefix)
     if part and SPLIT not in table.columns:
         table[SPLIT] = part
-    for number, row in enumerate(table_rows(table, found)):
+    for number, row in enumerate(table_rows(table, columns)):
         yield ImageRecord(
             f"{prefix}/{paths[number]}" if paths else f"{prefix}#{number}",
             ParquetCell(shard.file, column.bytes_at, number),

@@ -87,9 +87,9 @@ def describe(
             if index is not None:
                 of_image[place][suffix] = parsed[suffix][index]
     described = []
-    for image, found in zip(images, of_image, strict=True):
-        values = dict(found.get(".json", {}))
-        label = _one_label(image, found.get(".cls", {}), values.pop("label", ""), shard)
+    for image, by_suffix in zip(images, of_image, strict=True):
+        values = dict(by_suffix.get(".json", {}))
+        label = _one_label(image, by_suffix.get(".cls", {}), values.pop("label", ""), shard)
         described.append((label, values))
     return described
 

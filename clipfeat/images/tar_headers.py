@@ -97,11 +97,11 @@ def members(
                 yield archive, DamagedMember("", damaged[-1][1])
             offset = following
             continue
-        found, following = _member_at(archive, file, offset, block, size)
-        n_named += bool(found.name)
-        if isinstance(found, DamagedMember):
-            damaged.append((offset, found.reason))
-        yield archive, found
+        member, following = _member_at(archive, file, offset, block, size)
+        n_named += bool(member.name)
+        if isinstance(member, DamagedMember):
+            damaged.append((offset, member.reason))
+        yield archive, member
         offset = following
     if damaged and not n_named:
         raise tarfile.ReadError(damaged[0][1])

@@ -149,8 +149,8 @@ def decisions_in(table: str | Path, columns: TableColumns = TableColumns()) -> l
     if not is_remote(table) and path.suffix.lower() != ".parquet" and path.is_file():
         with suppress(RefusedFileError):  # an ordinary table, or one that `read_table` refuses too
             return read_decisions(path)
-    frame, found = read_table(str(table), columns)
-    if not found.label:
+    frame, columns = read_table(str(table), columns)
+    if not columns.label:
         raise no_usual_column(str(table), "label", frame.columns.tolist())
-    rows = table_rows(frame, found)
+    rows = table_rows(frame, columns)
     return [Decision(row.path, row.label, path.name) for row in rows if row.label]

@@ -81,7 +81,7 @@ class DigestTable:
         """Return the position of a key's slot, or of the empty slot for it."""
         width, n_bytes, no_key = self._width, self._key_bytes, self._no_key
         at = hash(key) % (len(slots) // width) * width
-        while (found := slots[at : at + n_bytes]) != key and found != no_key:
+        while (stored_key := slots[at : at + n_bytes]) != key and stored_key != no_key:
             at += width
             if at == len(slots):
                 at = 0

@@ -60,5 +60,5 @@ def is_in(hashes: NDArray[np.uint64], ascending: NDArray[np.uint64]) -> NDArray[
     if not len(ascending):
         return np.zeros(len(hashes), dtype=bool)
     places = np.searchsorted(ascending, hashes)
-    found: NDArray[np.bool_] = ascending[np.minimum(places, len(ascending) - 1)] == hashes
-    return found
+    mask: NDArray[np.bool_] = ascending[np.minimum(places, len(ascending) - 1)] == hashes
+    return mask

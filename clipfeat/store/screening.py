@@ -104,8 +104,8 @@ def _check_lengths(
     """Check that datasets have equal lengths. Skip missing datasets, which fail when read."""
     lengths = {shapes[name][:1] for name in names if shapes[name] is not None}  # type: ignore[index]
     if len(lengths) > 1:
-        found = " or ".join(str(n) for (n,) in sorted(lengths))
-        raise _refusal(path, f"the datasets {', '.join(names)} differ in length ({found} values)")
+        counts = " or ".join(str(n) for (n,) in sorted(lengths))
+        raise _refusal(path, f"the datasets {', '.join(names)} differ in length ({counts} values)")
 
 
 def _group(parent: Any, name: str, path: Path) -> Any:

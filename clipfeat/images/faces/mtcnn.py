@@ -152,15 +152,15 @@ def make(weights: bytes) -> Detector:
 
     def propose(image: Image.Image) -> Floats:
         """Return the squares that P-Net finds in all levels of the pyramid."""
-        found = []
+        proposals = []
         for size in pyramid(*image.size):
             level = np.asarray(image.resize(size, Image.Resampling.BILINEAR))
             moves, scores = forward(0, _normalised(level[None]), "conv2d_4", "softmax")
             scale = (image.width / size[0], image.height / size[1])
             # Back from columns first to rows first.
-            found.append(windows(scores[0, :, :, 1].T, moves[0].transpose(1, 0, 2), scale))
+            proposals.append(windows(scores[0, :, :, 1].T, moves[0].transpose(1, 0, 2), scale))
         boxes, box_moves, box_scores = (
-            np.concatenate([level[part] for level in found] or [np.empty((0, 4))])
+            np.concatenate([level[part] for level in proposals] or [np.empty((0, 4))])
             for part in range(3)
         )
         keep = suppress(boxes, box_scores.ravel(), 0.7)[:MAX_WINDOWS]

@@ -46,8 +46,8 @@ def detect(data: bytes, buffer: RGB) -> Decoded:
         _, rows = network.detect(pixels.reshape(height, width, 3))
     except (cv2.error, TypeError, ValueError) as error:
         raise DecodeError(" ".join(str(error).split())) from error
-    found = [] if rows is None else np.asarray(rows, dtype=float).tolist()
-    return Decoded(np.empty((0, 0, 3), np.uint8), json.dumps(found), (0, 0))
+    faces = [] if rows is None else np.asarray(rows, dtype=float).tolist()
+    return Decoded(np.empty((0, 0, 3), np.uint8), json.dumps(faces), (0, 0))
 
 
 @lru_cache(maxsize=2)

@@ -20,9 +20,9 @@ create = open_clip.create_model_and_transforms
 def timed(*args: Any, **options: Any) -> Any:
     """Make the model and record the time."""
     begun = time.perf_counter()
-    found = create(*args, **options)
+    model = create(*args, **options)
     loading.append(time.perf_counter() - begun)
-    return found
+    return model
 
 
 open_clip.create_model_and_transforms = timed

@@ -67,8 +67,8 @@ class Audit:
     @property
     def sentences(self) -> list[str]:
         """The findings with their severities, and the checks that were not possible."""
-        found = [f"{finding.severity.upper()}: {finding.sentence}" for finding in self.findings]
-        return found + self.not_checked
+        findings = [f"{finding.severity.upper()}: {finding.sentence}" for finding in self.findings]
+        return findings + self.not_checked
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return one row per finding: check, severity, sentence and numbers."""

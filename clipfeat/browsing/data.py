@@ -130,17 +130,17 @@ class BrowseData:
         More than `MAX_CLASSES` classes are not a facet.
         """
         features = self.features
-        found = {}
+        facets = {}
         if len(features.classes) <= MAX_CLASSES:
-            found[CLASS] = class_facet(features)
+            facets[CLASS] = class_facet(features)
         columns = {COLUMN + name: values for name, values in features.columns.items()}
         if features.groups is not None:
             columns[GROUP] = features.groups
         for key, values in columns.items():
             title = key.removeprefix(COLUMN)
             if title not in OWN_COLUMNS and (facet := facet_of(key, title, values)) is not None:
-                found[key] = facet
-        return found
+                facets[key] = facet
+        return facets
 
     def content_hash(self, row: int) -> str:
         """Return the key of a file if it is the hash of its bytes, or an empty text."""

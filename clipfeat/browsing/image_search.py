@@ -62,8 +62,8 @@ def search_image(data: BrowseData, image: bytes, k: int) -> BrowseMatches:
     # The query is decoded like the embedded images, possibly at a reduced size.
     source = make_source("the image", "", [ImageRecord("image", FileInMemory(image))])
     with _ENCODING:
-        found = search(data.rows, source, k, text=False, progress=False)
-    return BrowseMatches(data.file_of_row[found.rows], found.similarities)
+        results = search(data.rows, source, k, text=False, progress=False)
+    return BrowseMatches(data.file_of_row[results.rows], results.similarities)
 
 
 def search_text(data: BrowseData, text: str, k: int) -> BrowseMatches:
@@ -80,5 +80,5 @@ def search_text(data: BrowseData, text: str, k: int) -> BrowseMatches:
             "or embed the images with --encoder clip-vit-l-14"
         )
     with _ENCODING:
-        found = search(data.rows, text, k, text=True, progress=False)
-    return BrowseMatches(data.file_of_row[found.rows], found.similarities)
+        results = search(data.rows, text, k, text=True, progress=False)
+    return BrowseMatches(data.file_of_row[results.rows], results.similarities)

@@ -106,8 +106,8 @@ def details(
     rows: Annotated[list[int], Body(max_length=MAX_DETAILS)],
 ) -> list[dict[str, Any]]:
     """Return facts about some images for the grid."""
-    found = [asdict(one) for one in session_of(request).details(rows, query)]
-    return [{name: _escaped(value) for name, value in one.items()} for one in found]
+    facts = [asdict(one) for one in session_of(request).details(rows, query)]
+    return [{name: _escaped(value) for name, value in one.items()} for one in facts]
 
 
 @router.get("/codes")

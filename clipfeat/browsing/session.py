@@ -199,10 +199,10 @@ class BrowseSession:
                     return kind.make(data, predictions)
                 search, own, of_search = kind.search, data.features, f"search {name}"
                 # The features never change, so the result of a search is reused for new labels.
-                found = self.background.request(of_search, lambda: search(own))
-                if found.exception() is not None:  # the list reports it
+                future = self.background.request(of_search, lambda: search(own))
+                if future.exception() is not None:  # the list reports it
                     self.background.forget(of_search)
-                return kind.make(data, predictions, found.result())
+                return kind.make(data, predictions, future.result())
 
             return self.background.request(key, make)
 

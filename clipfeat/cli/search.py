@@ -33,11 +33,11 @@ def search(
     from clipfeat.system.files import publish
 
     check_file(output, overwrite=overwrite)
-    found = run(
+    results = run(
         features, query, k, text=True if text else None, weights=[weights] if weights else [],
         face_weights=face_weights, device=device, progress=progress,
     )  # fmt: skip
-    table = found.to_pandas()
+    table = results.to_pandas()
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         publish(spreadsheet_csv(table).encode(), output)

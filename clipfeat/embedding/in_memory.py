@@ -324,11 +324,11 @@ def weights_of(
             f"got {len(files)} files of weights, but {len(shared)} are needed for the encoders "
             f"{encoders}. Pass --weights once for each file, in this order"
         )
-    found = {digest: str(file) for digest in sources if (file := remembered_weights(digest))}
+    known_files = {digest: str(file) for digest in sources if (file := remembered_weights(digest))}
     for spec in weighted:
-        if spec.weights not in found and (name := names.get(spec.weights)):
+        if spec.weights not in known_files and (name := names.get(spec.weights)):
             raise WeightsError(
                 f"the weights of {spec.name} were read from the file {name}, which is not known on "
                 f"this machine. Pass its path with --weights, such as --weights folder/{name}"
             )
-    return found
+    return known_files

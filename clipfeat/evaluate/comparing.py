@@ -348,10 +348,10 @@ def _values(
             p = tested.p
             if metric in DECIDED and tested.threshold is not None:
                 p = np.eye(2)[decide(p, tested.threshold)]
-            found = np.array([position.get(bytes(key), -1) for key in run.keys[tested.row]])
-            ys.append(tested.y[found >= 0])
-            ps.append(p[found >= 0])
-            positions.append(found[found >= 0])
+            indices = np.array([position.get(bytes(key), -1) for key in run.keys[tested.row]])
+            ys.append(tested.y[indices >= 0])
+            ps.append(p[indices >= 0])
+            positions.append(indices[indices >= 0])
         columns = np.concatenate(positions).astype(np.int64)
         y, p = np.concatenate(ys), np.concatenate(ps)
         by_trial.append(metric_of_draws(y, p, metric, weights[:, columns]))

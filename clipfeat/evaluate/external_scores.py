@@ -176,10 +176,10 @@ class Scores:
     def _of_rows(self, features: FeatureSet, needed: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return the score of each row. NaN if the row needs no score or has none."""
         files, parts = _names(features.files, needed), _names(features.paths, needed)
-        found = self._paired([str(name) for name in self.values], files)
-        unpaired = [str(name) for name in self.values if name not in found]
-        found |= self._paired(unpaired, parts[parts != files])
-        scores = {path: self.values[name] for name, path in found.items()}
+        path_of = self._paired([str(name) for name in self.values], files)
+        unpaired = [str(name) for name in self.values if name not in path_of]
+        path_of |= self._paired(unpaired, parts[parts != files])
+        scores = {path: self.values[name] for name, path in path_of.items()}
         rows = zip(files.tolist(), parts.tolist(), needed.tolist(), strict=True)
         return np.array(
             [
@@ -198,19 +198,19 @@ class Scores:
         """
         images = [path for path in dict.fromkeys(paths.tolist()) if path]
         pairs = pair_names(names, images, f"the scores of {self.name}")
-        found: dict[str, str] = {}
+        path_of: dict[str, str] = {}
         first: dict[str, str] = {}
         for name, index in zip(names, pairs, strict=True):
             if index is None:
                 continue
-            found[name] = path = images[index]
+            path_of[name] = path = images[index]
             one, other = self.values[first.setdefault(path, name)], self.values[name]
             if one != other:
                 raise DataError(
                     f"{self.name} has two scores for {path!r}: {one:g} in the row {first[path]!r} "
                     f"and {other:g} in the row {name!r}. Keep one"
                 )
-        return found
+        return path_of
 
 
 def _names(paths: NDArray[np.str_], needed: NDArray[np.bool_]) -> NDArray[np.str_]:
@@ -329,14 +329,14 @@ def _columns(rows: Sequence[Sequence[str]], file: str) -> tuple[int, int, int]:
     if not rows:
         raise DataError(f"{file} is empty. Write one path and one score in each row")
     head = [cell.strip() for cell in rows[0]]
-    found = [usual_columns(head, names) for names in (PATH_NAMES, SCORE_NAMES)]
-    if all(found):
-        if doubled := next((names for names in found if len(names) > 1), None):
+    candidates = [usual_columns(head, names) for names in (PATH_NAMES, SCORE_NAMES)]
+    if all(candidates):
+        if doubled := next((names for names in candidates if len(names) > 1), None):
             raise DataError(
                 f"{file} has several columns for the same value: {', '.join(doubled)}. Rename all "
                 "but one of them"
             )
-        return 1, head.index(found[0][0]), head.index(found[1][0])
+        return 1, head.index(candidates[0][0]), head.index(candidates[1][0])
     if len(head) == 2:
         try:
             float(head[1])

@@ -222,10 +222,10 @@ def rate_table(run: "Benchmark", by: str | None = None) -> RateTable | None:
     """
     every_row = np.ones(len(run.y), dtype=bool)
     first = str(run.about.get("column") or GENERATOR_COLUMNS[0])
-    found = column_values(by, run.columns, run.groups, run.y, every_row, first)
-    if found is None:
+    breakdown = column_values(by, run.columns, run.groups, run.y, every_row, first)
+    if breakdown is None:
         return None
-    return _table(run, *found)
+    return _table(run, *breakdown)
 
 
 def class_rates(run: "Benchmark") -> RateTable:
@@ -326,11 +326,11 @@ def named_columns(
     """
     known = {**({} if groups is None else {"group": groups}), **columns}
     names = [name.strip() for name in by.split(",") if name.strip()]
-    found = {name: find_column(name, known) for name in names or [by]}
-    for name, column in found.items():
+    column_of = {name: find_column(name, known) for name in names or [by]}
+    for name, column in column_of.items():
         if column is None:
             raise unknown_name("column", name, known)
-    return {name: known[column] for name, column in found.items() if column is not None}
+    return {name: known[column] for name, column in column_of.items() if column is not None}
 
 
 def _threshold(run: "Benchmark", entry: str) -> str:

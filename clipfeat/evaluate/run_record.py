@@ -79,13 +79,13 @@ def flat_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def library_versions() -> dict[str, str]:
     """Return the versions of Python and of each library. A missing library has an empty version."""
-    found = {"python": platform.python_version(), **versions()}
+    version_of = {"python": platform.python_version(), **versions()}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            version_of[name] = version(name)
         except PackageNotFoundError:
-            found[name] = ""
-    return found
+            version_of[name] = ""
+    return version_of
 
 
 def _json(value: object) -> Any:

@@ -91,10 +91,10 @@ def degraded_rates(
     scored, y = one.scored, one.true
     known = {name: values for name, values in columns.items() if name != "group"}
     groups = columns.get("group")
-    found = column_values(by, known, groups, y[scored], scored)
-    if found is None:
+    breakdown = column_values(by, known, groups, y[scored], scored)
+    if breakdown is None:
         return None
-    column, values = found
+    column, values = breakdown
     paths = np.array(one.paths, dtype=np.str_)
     units = paths if groups is None else np.where(groups == "", paths, groups)
     entries = {}

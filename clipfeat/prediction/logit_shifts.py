@@ -54,8 +54,8 @@ def fit_shifts(y: Labels, p: Probabilities) -> Shifts:
         return value, (odds / sums).sum(axis=0) - counts + shifts / PRIOR_SD**2
 
     start = np.zeros(p.shape[1])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"ftol": 0, "gtol": 1e-7})
-    shifts: Shifts = found.x - found.x.mean()
+    result = minimize(loss, start, jac=True, method="L-BFGS-B", options={"ftol": 0, "gtol": 1e-7})
+    shifts: Shifts = result.x - result.x.mean()
     return shifts
 
 

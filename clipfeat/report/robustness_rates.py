@@ -102,7 +102,8 @@ def strongest_rates(
     rows = [
         [
             one.value or NO_VALUE, one.label, str(one.n_images), one.kind,
-            *(_cell(found.get((one.label, one.value)), intervals) for found in of_state.values()),
+            *(_cell(rate_of.get((one.label, one.value)), intervals)
+              for rate_of in of_state.values()),
         ]
         for one in original
     ]  # fmt: skip

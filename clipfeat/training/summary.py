@@ -59,8 +59,8 @@ def results(training: Training) -> list[str]:
 
 def findings(training: Training) -> list[str]:
     """List the findings of the audit and the remarks on the benchmark."""
-    found = [] if training.audit is None else training.audit.findings
-    audited = [f"{one.severity.upper()}: {one.sentence}" for one in found]
+    audit_findings = [] if training.audit is None else training.audit.findings
+    audited = [f"{one.severity.upper()}: {one.sentence}" for one in audit_findings]
     return audited + remarks(training.benchmark, training.board)
 
 

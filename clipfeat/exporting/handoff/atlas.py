@@ -119,13 +119,13 @@ def nearest(X: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float
     index = NearestNeighbors(
         n_neighbors=min(N_NEIGHBOURS, len(X)), algorithm="brute", metric="euclidean"
     ).fit(unit)
-    found, ids = index.kneighbors(unit)
+    distances, ids = index.kneighbors(unit)
     # An identical image may come first.
     own = np.arange(len(X))[:, None]
-    order = np.argsort(np.where(ids == own, -1, found), axis=1, kind="stable")
-    ids, found = (np.take_along_axis(values, order, axis=1) for values in (ids, found))
+    order = np.argsort(np.where(ids == own, -1, distances), axis=1, kind="stable")
+    ids, distances = (np.take_along_axis(values, order, axis=1) for values in (ids, distances))
     # With many identical images, a row may be missing among its own neighbours.
     first = ids[:, 0] != own[:, 0]
     ids[first, 0] = own[first, 0]
-    found[:, 0] = 0
-    return ids, (np.square(found) / 2).astype(np.float32)
+    distances[:, 0] = 0
+    return ids, (np.square(distances) / 2).astype(np.float32)

@@ -38,9 +38,9 @@ def column_of(run: Benchmark) -> str:
 
 def values_of(run: Benchmark, column: str) -> NDArray[np.str_]:
     """Return the values of a column. Without a column ``"group"``, use the groups of the run."""
-    found = find_column(column, run.columns)
-    if found is not None:
-        return run.columns[found]
+    name = find_column(column, run.columns)
+    if name is not None:
+        return run.columns[name]
     if column == "group" and run.groups is not None:
         return run.groups
     return np.zeros(len(run.y), dtype=np.str_)

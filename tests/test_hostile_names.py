@@ -97,8 +97,8 @@ def _run_all() -> Iterator[str]:
 
 def files(written: SimpleNamespace, suffix: str) -> list[Path]:
     """Return the written files with a suffix, except the inputs."""
-    found = [path for path in written.folder.rglob(f"*{suffix}") if path.is_file()]
-    return [path for path in found if path.name not in ("list.csv", "other.csv")]
+    paths = [path for path in written.folder.rglob(f"*{suffix}") if path.is_file()]
+    return [path for path in paths if path.name not in ("list.csv", "other.csv")]
 
 
 def test_every_format_is_checked(written: SimpleNamespace) -> None:

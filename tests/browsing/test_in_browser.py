@@ -96,7 +96,9 @@ def page(browser: "Browser", address: str) -> Iterator["Page"]:
     opened.on("dialog", lambda dialog: problems.append(dialog.message))
     opened.on(
         "request",
-        lambda asked: problems.append(asked.url) if not asked.url.startswith(address) else None,
+        lambda request: (
+            problems.append(request.url) if not request.url.startswith(address) else None
+        ),
     )
     opened.goto(address)
     opened.wait_for_selector(".cell[data-described]")

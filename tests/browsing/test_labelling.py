@@ -42,10 +42,10 @@ def test_decisions_replace_labels_everywhere(session: BrowseSession) -> None:
     with testclient.TestClient(application, base_url="http://127.0.0.1") as client:
 
         def rows(**query: Any) -> list[int]:
-            found: list[int] = np.frombuffer(
+            numbers: list[int] = np.frombuffer(
                 client.post("/rows", json=query).content, "<u4"
             ).tolist()
-            return found
+            return numbers
 
         def label(row: int) -> str:
             answer = client.post("/details", json={"query": {}, "rows": [row]}).json()

@@ -151,10 +151,10 @@ def test_thumbnails(client: Any) -> None:
 
 def test_similar_images(client: Any) -> None:
     """The most similar image is the image itself."""
-    found = client.get("/similar/5?k=3").json()
-    assert found["rows"][0] == 5
-    assert found["similarities"][0] == pytest.approx(1)
-    assert len(found["rows"]) == 3
+    answer = client.get("/similar/5?k=3").json()
+    assert answer["rows"][0] == 5
+    assert answer["similarities"][0] == pytest.approx(1)
+    assert len(answer["rows"]) == 3
 
 
 @pytest.mark.parametrize(
@@ -220,8 +220,8 @@ def test_an_image_is_decoded_like_those_of_the_features(tmp_path: Path) -> None:
     embed(folder, file, encoder="timm:test_vit", options=options, progress=False)
     data = open_browse_data(load(file), [file], [folder])
     assert data.features.specs[0].is_scaled
-    found = search_image(data, (folder / "1.jpg").read_bytes(), 3)
-    assert data.paths[found.rows[0]] == "1.jpg"
-    assert found.similarities[0] == pytest.approx(1, abs=1e-6)
+    matches = search_image(data, (folder / "1.jpg").read_bytes(), 3)
+    assert data.paths[matches.rows[0]] == "1.jpg"
+    assert matches.similarities[0] == pytest.approx(1, abs=1e-6)
     with pytest.raises(DataError, match="the query image cannot be encoded"):
         search_image(data, b"no image", 3)

@@ -81,8 +81,8 @@ def test_prediction_finds_the_weights_of_two_sizes(
     model = clipfeat.fit(clipfeat.load(*outputs), "logreg", cv=0)
     model.save(tmp_path / "model.clipfeat")
     assert str(tmp_path).encode() not in (tmp_path / "model.clipfeat").read_bytes()
-    found = clipfeat.predict(tmp_path / "model.clipfeat", image_folder)
-    assert len(found.paths) == 24
+    predictions = clipfeat.predict(tmp_path / "model.clipfeat", image_folder)
+    assert len(predictions.paths) == 24
     moved = weights.rename(tmp_path / "moved.safetensors")
     with pytest.raises(
         WeightsError, match=r"read from the file weights\.safetensors, .* --weights"

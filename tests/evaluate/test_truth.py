@@ -44,7 +44,10 @@ def test_inverted_test_labels_change_no_prediction(settings: dict[str, object]) 
     assert honest.thresholds == planted.thresholds
     assert honest.about["votes"] == planted.about["votes"]
     tuned = [
-        {e: {f: found["params"] for f, found in of.items()} for e, of in run.about["tuned"].items()}
+        {
+            e: {f: tuning["params"] for f, tuning in of.items()}
+            for e, of in run.about["tuned"].items()
+        }
         for run in (honest, planted)
     ]
     assert tuned[0] == tuned[1]
@@ -111,11 +114,11 @@ def planted(where: str) -> tuple[FeatureSet, FeatureSet, Protocol]:
 def test_a_planted_leak_is_not_found(where: str) -> None:
     """Copies, frames, groups and subjects leak labels only without the safeguard."""
     safe, leaky, protocol = planted(where)
-    found = [
+    tables = [
         benchmark(data, "knn,svm", protocol=how).to_pandas().query("metric == 'roc_auc'")
         for data, how in ((safe, protocol), (leaky, KFold()))
     ]
-    honest, cheated = (table.groupby("classifier").value.mean() for table in found)
+    honest, cheated = (table.groupby("classifier").value.mean() for table in tables)
     assert (honest < 0.65).all(), honest
     assert (cheated > 0.8).all(), cheated
 
@@ -130,10 +133,10 @@ def independent(y: list[int], positive: list[float]) -> dict[str, float]:
     at_5 = at_1 = 0.0
     best = 0.0
     for cut in [*ordered, -1.0]:
-        found, false = sum(f >= cut for f in fake), sum(r >= cut for r in real)
-        recall = found / len(fake)
+        hits, false = sum(f >= cut for f in fake), sum(r >= cut for r in real)
+        recall = hits / len(fake)
         if cut >= 0:
-            ap += (recall - recall_before) * found / (found + false)
+            ap += (recall - recall_before) * hits / (hits + false)
             recall_before = recall
         at_5 = max(at_5, recall) if false <= 0.05 * len(real) else at_5
         at_1 = max(at_1, recall) if false <= 0.01 * len(real) else at_1

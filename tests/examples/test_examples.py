@@ -110,19 +110,19 @@ def test_faces_in_videos(run: Run, videos: tuple[Path, Path], tmp_path: Path) ->
 
 def members(tar: Path, n: int) -> dict[str, list[tuple[str, bytes]]]:
     """Read the names and bytes of the first `n` images of each class in a WebDataset tar."""
-    found: dict[str, list[tuple[str, bytes]]] = {"real": [], "fake": []}
+    by_class: dict[str, list[tuple[str, bytes]]] = {"real": [], "fake": []}
     with tarfile.open(tar) as archive:
         for member in archive:
             data = archive.extractfile(member).read()
             if member.name.endswith(".jpg"):
                 image = (member.name, data)
             elif member.name.endswith(".json"):  # it follows its image
-                of_class = found[json.loads(data)["label"]]
+                of_class = by_class[json.loads(data)["label"]]
                 if len(of_class) < n:
                     of_class.append(image)
-                if all(len(images) == n for images in found.values()):
+                if all(len(images) == n for images in by_class.values()):
                     break
-    return found
+    return by_class
 
 
 @pytest.mark.shared

@@ -76,7 +76,7 @@ def attempt(
         os._exit(code if lib.inject_hit() or code else 100)
     os.close(write)
     with os.fdopen(read) as lines:
-        told = {name for line in lines for name in json.loads(line)}
+        reported_names = {name for line in lines for name in json.loads(line)}
     _, status = os.waitpid(child, 0)
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 100:
         return False, []
@@ -88,8 +88,8 @@ def attempt(
     if fault != "kill" and list(folder.rglob("*.tmp")):
         broken.append("a temporary file was left")
     safe = {} if overwrite else check(path, broken)
-    if not overwrite and not told <= set(safe):
-        broken.append(f"lost {told - set(safe)}")
+    if not overwrite and not reported_names <= set(safe):
+        broken.append(f"lost {reported_names - set(safe)}")
     if overwrite and not (set(check(path, broken)) >= {"a0", "a1", "a2"}):
         broken.append("overwriting lost the old rows")
     done, null = os.pipe()
@@ -102,7 +102,8 @@ def attempt(
     if left != (["out.h5.shards"] if is_sharded() else ["out.h5"]):
         broken.append(f"left over: {left}")
     shards = {p.name for p in shards_folder(path).glob("*") if p.suffix != ".json"}
-    if (found := newest_generation(path)) and shards != {shard.name for shard in found.shards}:
+    generation = newest_generation(path)
+    if generation is not None and shards != {shard.name for shard in generation.shards}:
         broken.append(f"left over: {shards}")
     return True, [f"{fault} at {nth}{' overwriting' * overwrite}: {b}" for b in broken]
 
@@ -114,13 +115,13 @@ def is_sharded() -> bool:
 
 def check(path: Path, broken: list[str]) -> dict[str, int]:
     """Read the file. Rows with the values of another image are violations."""
-    found = load(path)
-    rows = dict(zip(found.paths.tolist(), found.X.tolist(), strict=True))
+    features = load(path)
+    rows = dict(zip(features.paths.tolist(), features.X.tolist(), strict=True))
     for name, row in rows.items():
         n = WANTED[name]
         if row != [n, n + 0.5, -n]:
             broken.append(f"{name} is wrong: {row}")
-    if len(rows) != len(found):
+    if len(rows) != len(features):
         broken.append("a row is doubled")
     return {name: int(row[0]) for name, row in rows.items()}
 

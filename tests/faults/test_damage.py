@@ -18,13 +18,13 @@ from tests.store.test_store import filled, row, values
 def damages(data: bytes, n: int) -> list[bytes]:
     """Return damaged copies of a file: mostly with one flipped bit, every eighth truncated."""
     random.seed(n)
-    found = []
+    copies = []
     for number in range(n):
         place = random.randrange(len(data))
         flipped = bytearray(data)
         flipped[place] ^= 1 << random.randrange(8)
-        found.append(data[:place] if number % 8 == 7 else bytes(flipped))
-    return found
+        copies.append(data[:place] if number % 8 == 7 else bytes(flipped))
+    return copies
 
 
 def hold(path: Path, read: Callable[[], object], n: int) -> int:
@@ -49,8 +49,8 @@ def test_a_feature_file(tmp_path: Path, full: bool) -> None:
     (part,) = part_paths(path)
 
     def read() -> object:
-        found = load(path)
-        return found.to_pandas().to_dict(), found.failures, found.specs
+        features = load(path)
+        return features.to_pandas().to_dict(), features.failures, features.specs
 
     n = 200 if full else 20
     assert hold(path, read, n) > n // 4

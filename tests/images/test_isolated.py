@@ -83,8 +83,8 @@ def test_an_image_that_was_late_once_is_decoded(tmp_path: Path) -> None:
     """A good image that exceeds the time limit once, as after suspension, is decoded."""
     (tmp_path / "once.png").write_bytes(GOOD)
     with IsolatedDecoder(replace(ODD, wall_seconds=1)) as decoder:
-        found = pixels(decoder, f"late {tmp_path / 'once'}".encode())
-    assert np.array_equal(found, decode(GOOD).pixels)
+        decoded = pixels(decoder, f"late {tmp_path / 'once'}".encode())
+    assert np.array_equal(decoded, decode(GOOD).pixels)
 
 
 def test_messages_belong_to_one_image() -> None:

@@ -282,5 +282,5 @@ def test_equal_folders_of_two_splits_keep_their_splits(
         for part in ("train", "val", "test")
         for name in classes
     ]
-    found = [dict(value.columns).get("split") for value in understand(paths).values]
-    assert found == [part for part in ("train", "val", "test") for _ in classes]
+    splits = [dict(value.columns).get("split") for value in understand(paths).values]
+    assert splits == [part for part in ("train", "val", "test") for _ in classes]

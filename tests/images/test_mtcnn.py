@@ -94,9 +94,9 @@ def test_lfw_faces() -> None:
     """A face is found in at least 19 of 20 face crops, and in none of 20 other crops."""
     crops = (skimage.data.lfw_subset() * 255).round().astype(np.uint8)
     detect = make(weights())
-    found = [bool(detect(np.stack([crop] * 3, axis=2))) for crop in crops[::5]]
-    assert sum(found[:20]) >= 19
-    assert sum(found[20:]) == 0
+    has_face = [bool(detect(np.stack([crop] * 3, axis=2))) for crop in crops[::5]]
+    assert sum(has_face[:20]) >= 19
+    assert sum(has_face[20:]) == 0
 
 
 def test_a_face_at_the_border_of_a_long_image() -> None:

@@ -136,8 +136,8 @@ def test_many_bad_headers_take_few_reads(bad: bytes, tmp_path: Path) -> None:
     content = tar_with(tmp_path / "x.tar", bad * 2000, 2).read_bytes()
     file = CountingFile(content)
     with pytest.warns(ClipfeatWarning, match="damaged headers"):
-        found = [member.name for _, member in members(file, "x.tar")]
-    assert {name for name, _ in MEMBERS} <= set(found)
+        names = [member.name for _, member in members(file, "x.tar")]
+    assert {name for name, _ in MEMBERS} <= set(names)
     assert file.n_read < 10 * len(content)
 
 
@@ -226,10 +226,10 @@ def test_a_header_is_read_as_by_tarfile(block: bytes) -> None:
 
     def read(function: Callable[..., tarfile.TarInfo], *arguments: str) -> object:
         try:
-            found = function(block, *arguments)
+            member = function(block, *arguments)
         except tarfile.TarError as error:
             return type(error), str(error)
-        return found.name, found.type, found.size, found.isreg(), found.issparse()
+        return member.name, member.type, member.size, member.isreg(), member.issparse()
 
     expected = read(tarfile.TarInfo.frombuf, tarfile.ENCODING, "surrogateescape")
     assert read(tar_headers._frombuf) == expected

@@ -36,11 +36,11 @@ def test_the_last_decision_of_a_person_holds_across_files(tmp_path: Path) -> Non
                   Decision("fake/0005.png", "odd", "ann", EARLY))  # fmt: skip
     features = make_features(4)
     for tables in ([one, other], [other, one]):
-        found, merged = with_label_tables(features, tables)
-        assert found.labels.tolist() == [*["fake", "real", "real", "real"],
-                                         *["fake", "odd", "fake", "fake"]]  # fmt: skip
+        new_features, merged = with_label_tables(features, tables)
+        assert new_features.labels.tolist() == [*["fake", "real", "real", "real"],
+                                                *["fake", "odd", "fake", "fake"]]  # fmt: skip
         assert merged.disputed == {}
-    assert set(found.classes) == {"real", "fake", "odd"}
+    assert set(new_features.classes) == {"real", "fake", "odd"}
 
 
 def test_people_who_disagree(tmp_path: Path) -> None:
@@ -51,12 +51,12 @@ def test_people_who_disagree(tmp_path: Path) -> None:
               *(Decision(f"real/000{i}.png", label, who, EARLY) for i, label in enumerate(labels)))
         for who, labels in say.items()
     ]  # fmt: skip
-    found, merged = with_label_tables(make_features(4), tables)
-    assert found.labels[:4].tolist() == ["fake", "real", "fake", "real"]
+    new_features, merged = with_label_tables(make_features(4), tables)
+    assert new_features.labels[:4].tolist() == ["fake", "real", "fake", "real"]
     assert list(merged.disputed) == ["real/0000.png", "real/0001.png"]
     assert merged.contested == {}
-    found, merged = with_label_tables(make_features(4), tables[:2])
-    assert found.labels[:4].tolist() == ["", "real", "fake", "real"]
+    new_features, merged = with_label_tables(make_features(4), tables[:2])
+    assert new_features.labels[:4].tolist() == ["", "real", "fake", "real"]
     assert merged.contested == {"real/0000.png": {"ann": "real", "bob": "fake"}}
 
 
@@ -91,8 +91,8 @@ def test_ordinary_tables_are_the_work_of_one_person(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("filename,class\n0000,cat\n0003.png,dog\n")
     features = make_features(4, ("real",))
-    found, merged = with_label_tables(features, [table])
-    assert found.labels.tolist() == ["cat", "real", "real", "dog"]
+    new_features, merged = with_label_tables(features, [table])
+    assert new_features.labels.tolist() == ["cat", "real", "real", "dog"]
     assert merged.annotators == ["t.csv"]
     table.write_text("filename,class\n0000,cat\n0000.png,dog\n")
     with pytest.raises(LabelError, match="'cat' and 'dog'"):
@@ -111,8 +111,8 @@ def test_decisions_need_the_whole_path(tmp_path: Path) -> None:
     """A decision for another feature file does not label an image with the same file name."""
     log = write(tmp_path / "labels.csv", Decision("0000.png", "odd", "ann", EARLY),
                 Decision("real/0001.png", "odd", "ann", EARLY))  # fmt: skip
-    found, _ = with_label_tables(make_features(2), [log])
-    assert found.labels.tolist() == ["real", "odd", "fake", "fake"]
+    new_features, _ = with_label_tables(make_features(2), [log])
+    assert new_features.labels.tolist() == ["real", "odd", "fake", "fake"]
 
 
 def test_frames_get_the_label_of_their_video() -> None:
@@ -120,8 +120,8 @@ def test_frames_get_the_label_of_their_video() -> None:
     features = replace(
         make_features(2), columns={"file": np.array(["v.mp4", "v.mp4", "w.mp4", ""])}
     )
-    found = relabelled(features, {"v.mp4": "cat", "fake/0003.png": ""})
-    assert found.labels.tolist() == ["cat", "cat", "fake", ""]
+    new_features = relabelled(features, {"v.mp4": "cat", "fake/0003.png": ""})
+    assert new_features.labels.tolist() == ["cat", "cat", "fake", ""]
 
 
 def test_embed_reads_the_decisions(image_folder: Path) -> None:
@@ -164,8 +164,8 @@ def test_decisions_about_other_images_are_left_out(tmp_path: Path) -> None:
                   Decision("real/0001.png", "odd", "ann", LATE, key=other),
                   Decision("real/0002.png", "odd", "ann", LATE))  # fmt: skip
     with pytest.warns(ClipfeatWarning, match=r"1 other images .*'real/0001\.png'"):
-        found, _ = with_label_tables(features, [mixed])
-    assert found.labels[:4].tolist() == ["odd", "real", "odd", "real"]
+        new_features, _ = with_label_tables(features, [mixed])
+    assert new_features.labels[:4].tolist() == ["odd", "real", "odd", "real"]
     wrong = write(tmp_path / "w.csv", Decision("real/0000.png", "odd", "ann", LATE, key=other))
     with pytest.raises(LabelError, match=r"content hashes .* differ\. Pass the feature file"):
         with_label_tables(features, [wrong])
@@ -184,8 +184,8 @@ def test_faces_and_whole_images_share_decisions(tmp_path: Path) -> None:
         table = write(
             tmp_path / f"{key}.csv", Decision("real/0000.png", "odd", "ann", LATE, key=key)
         )
-        found, _ = with_label_tables(read, [table])
-        assert found.labels[0] == "odd"
+        new_features, _ = with_label_tables(read, [table])
+        assert new_features.labels[0] == "odd"
 
 
 def test_a_folder_cannot_use_decisions_about_two_images_of_one_path(tmp_path: Path) -> None:

@@ -28,11 +28,11 @@ def test_nearest_images_are_sorted_and_labelled(features: FeatureSet) -> None:
     padded = replace(
         features, X=np.hstack([features.X, constant]), specs=(make_spec(n_features=7),)
     )
-    (found,) = NearestImages(padded, padded.specs).nearest(padded.X[5:6], 3)
-    assert (found[0].path, found[0].label) == (features.paths[5], "real")
-    assert found[0].distance == pytest.approx(0, abs=1e-6)
-    assert [near.distance for near in found] == sorted(near.distance for near in found)
-    assert [near.path for near in found] == [
+    (images,) = NearestImages(padded, padded.specs).nearest(padded.X[5:6], 3)
+    assert (images[0].path, images[0].label) == (features.paths[5], "real")
+    assert images[0].distance == pytest.approx(0, abs=1e-6)
+    assert [near.distance for near in images] == sorted(near.distance for near in images)
+    assert [near.path for near in images] == [
         near.path for near in NearestImages(features, features.specs).nearest(features.X[5:6], 3)[0]
     ]
 

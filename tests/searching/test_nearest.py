@@ -19,9 +19,9 @@ def test_agrees_with_scikit_learn() -> None:
     distances, expected = NearestNeighbors(n_neighbors=15, metric="cosine").fit(
         features.X
     ).kneighbors(queries)  # fmt: skip
-    for query, distance, rows in zip(queries, distances, expected, strict=True):
-        found, similarities = neighbours(features, query, 15)
-        assert found.tolist() == rows.tolist()
+    for query, distance, expected_rows in zip(queries, distances, expected, strict=True):
+        rows, similarities = neighbours(features, query, 15)
+        assert rows.tolist() == expected_rows.tolist()
         assert np.allclose(similarities, 1 - distance, atol=1e-6)
 
 
@@ -32,9 +32,9 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
     paths, similarities = [], []
     for seed in range(3):
         mixed = features.take(np.random.default_rng(seed).permutation(60))
-        rows, found = neighbours(mixed, features.X[7], 8)
+        rows, cosines = neighbours(mixed, features.X[7], 8)
         paths.append(mixed.paths[rows].tolist())
-        similarities.append(found.tolist())
+        similarities.append(cosines.tolist())
     assert paths[0] == paths[1] == paths[2]
     assert similarities[0] == similarities[1] == similarities[2]
     first = features.paths[[i for i in range(60) if (features.X[i] == features.X[7]).all()]]

@@ -35,8 +35,8 @@ def test_search_by_image(image_folder: Path, tmp_path: Path) -> None:
     features = tmp_path / "s.h5"
     clipfeat.embed(image_folder, features, encoder="spectrum", progress=False)
     path = image_folder / "fake" / "fake-03.png"
-    found = clipfeat.search(features, path, 6, progress=False)
-    table = found.to_pandas()
+    results = clipfeat.search(features, path, 6, progress=False)
+    table = results.to_pandas()
     assert table.columns.tolist() == ["rank", "similarity", "label", "path"]
     assert table["rank"].tolist() == [1, 2, 3, 4, 5, 6]
     assert table.path[0] == "fake/fake-03.png"
@@ -44,7 +44,7 @@ def test_search_by_image(image_folder: Path, tmp_path: Path) -> None:
     assert set(table.label) == {"fake"}
     data = clipfeat.load(features)
     again = clipfeat.search(data, Image.open(path), 6, progress=False)
-    assert again.paths.tolist() == found.paths.tolist()
+    assert again.paths.tolist() == results.paths.tolist()
     assert again.query == ""
     with pytest.raises(UsageError, match=r"has 24 images. Pass one image"):
         clipfeat.search(data, image_folder, progress=False)
@@ -84,13 +84,14 @@ def test_search_by_text(image_folder: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     features = clipfeat.load(tmp_path / "c.h5")
     assert features.X.shape[1] > 384
-    found = clipfeat.search(features, "a red car", 5, progress=False)  # the weights are remembered
+    # The weights are remembered.
+    results = clipfeat.search(features, "a red car", 5, progress=False)
     with torch.inference_mode():
         text = model.encode_text(open_clip.get_tokenizer("ViT-S-32")(["a red car"]), normalize=True)
         pixels = torch.stack([transform(Image.open(path)) for path in images[:5]])
         expected = (model.encode_image(pixels, normalize=True) @ text.T).numpy()[:, 0]
     of_path = dict(zip((f"fake/{path.name}" for path in images[:5]), expected, strict=True))
-    assert found.paths.tolist() == sorted(of_path, key=lambda path: -of_path[path])
-    assert np.allclose(found.similarities, sorted(expected, reverse=True), atol=1e-4)
+    assert results.paths.tolist() == sorted(of_path, key=lambda path: -of_path[path])
+    assert np.allclose(results.similarities, sorted(expected, reverse=True), atol=1e-4)
     with pytest.raises(UsageError, match="text of the query is empty"):
         clipfeat.search(features, " ", text=True, progress=False)

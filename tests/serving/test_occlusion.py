@@ -53,13 +53,17 @@ def test_the_map_finds_the_cell_that_matters() -> None:
         paths=np.array([f"image#{name}" for name in names]),
         keys=np.array([f"{i:032x}".encode() for i in range(len(names))]),
     )  # fmt: skip
-    found = occlusion_map(model, features, 80, 60)
-    assert found.predicted == "fake"
-    assert found.drops.shape == (n_rows, n_columns)
-    assert found.strongest_place == "top right"
-    assert found.largest == found.drops[0, -1] > 0.5
-    assert np.abs(np.delete(found.drops.ravel(), n_columns - 1)).max() == 0
-    rest = (found.drops[::-1, ::-1], found.drops[:, ::-1], np.roll(found.drops, (3, -4), (0, 1)))
+    occlusion = occlusion_map(model, features, 80, 60)
+    assert occlusion.predicted == "fake"
+    assert occlusion.drops.shape == (n_rows, n_columns)
+    assert occlusion.strongest_place == "top right"
+    assert occlusion.largest == occlusion.drops[0, -1] > 0.5
+    assert np.abs(np.delete(occlusion.drops.ravel(), n_columns - 1)).max() == 0
+    rest = (
+        occlusion.drops[::-1, ::-1],
+        occlusion.drops[:, ::-1],
+        np.roll(occlusion.drops, (3, -4), (0, 1)),
+    )
     places = [OcclusionMap("fake", drops).strongest_place for drops in rest]
     assert places == ["bottom left", "top left", "centre"]
     with pytest.raises(DecodeError, match="not every version"):

@@ -102,8 +102,8 @@ def wait_for_parts(page: "Page") -> None:
 def violations(page: "Page") -> list[str]:
     """Return the violations of WCAG 2.2 AA and best practices that axe-core finds."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    found = axe.Axe().run(page).response["violations"]
-    return [f"{one['id']}: {[node['html'][:200] for node in one['nodes']]}" for one in found]
+    issues = axe.Axe().run(page).response["violations"]
+    return [f"{one['id']}: {[node['html'][:200] for node in one['nodes']]}" for one in issues]
 
 
 def test_a_session_by_keyboard(

@@ -37,8 +37,10 @@ def write(path: Path, root: str, images: Images, failed: str = "", **changes: ob
 
 
 def held(path: Path) -> Images:
-    found = load(path)
-    names = zip(found.paths.tolist(), found.X[:, 0].tolist(), found.labels.tolist(), strict=True)
+    features = load(path)
+    names = zip(
+        features.paths.tolist(), features.X[:, 0].tolist(), features.labels.tolist(), strict=True
+    )
     return {name: (int(number), label) for name, number, label in names}
 
 

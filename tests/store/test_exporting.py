@@ -53,12 +53,12 @@ def test_parquet(tmp_path: Path, precision: str) -> None:
 def test_npz(tmp_path: Path) -> None:
     """The arrays of an npz file have the names of the datasets, and are loaded without pickle."""
     export(filled(tmp_path / "out.h5"), tmp_path / "x.npz")
-    with np.load(tmp_path / "x.npz", allow_pickle=False) as found:
-        assert np.array_equal(found["features"], VALUES)
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as arrays:
+        assert np.array_equal(arrays["features"], VALUES)
         for name, ours in (("paths", "path"), ("keys", "key"), ("labels", "label"),
                            ("groups", "group"), ("columns/label,x", "label,x")):  # fmt: skip
-            assert found[name].tolist() == ABOUT[ours]
-        assert found["image_size"].tolist() == [[4, 5], [0, 0]]
+            assert arrays[name].tolist() == ABOUT[ours]
+        assert arrays["image_size"].tolist() == [[4, 5], [0, 0]]
 
 
 def test_csv(tmp_path: Path) -> None:

@@ -63,11 +63,11 @@ def test_thingsvision(tmp_path: Path, write: Callable[[Path], None]) -> None:
     """Every format of thingsvision is read, split or whole. Folders give the labels."""
     source = thingsvision(tmp_path / "tv", [f"/far/away/{name}" for name in NAMES], write)
     made = import_features(source, tmp_path / "out.h5", name="alexnet")
-    found = load(tmp_path / "out.h5")
-    assert np.array_equal(found.X, VALUES)
-    assert found.paths.tolist() == NAMES
-    assert found.labels.tolist() == ["cat", "cat", "dog"]
-    assert found.specs[0].name == "imported:thingsvision/alexnet"
+    features = load(tmp_path / "out.h5")
+    assert np.array_equal(features.X, VALUES)
+    assert features.paths.tolist() == NAMES
+    assert features.labels.tolist() == ["cat", "cat", "dog"]
+    assert features.specs[0].name == "imported:thingsvision/alexnet"
     assert (made.n_rows, made.n_by_bytes) == (3, 0)
     verify(tmp_path / "out.h5")
 
@@ -92,13 +92,13 @@ def test_clip_retrieval(tmp_path: Path) -> None:
         table = {"image_path": [NAMES[i]], "caption": ["a cat" if i else None], "width": [5]}
         pd.DataFrame(table).to_parquet(tmp_path / f"cr/metadata/metadata_{number}.parquet")
     import_features(tmp_path / "cr", tmp_path / "out.h5", name="b32", class_folders=False)
-    found = load(tmp_path / "out.h5")
-    assert found.paths.tolist() == NAMES
-    assert np.array_equal(found.X, VALUES)
-    assert found.specs[0].dtype == "float16"
-    assert set(found.columns) == {"caption"}
-    assert found.columns["caption"].tolist() == ["", "a cat", "a cat"]
-    assert not found.labels.any()
+    features = load(tmp_path / "out.h5")
+    assert features.paths.tolist() == NAMES
+    assert np.array_equal(features.X, VALUES)
+    assert features.specs[0].dtype == "float16"
+    assert set(features.columns) == {"caption"}
+    assert features.columns["caption"].tolist() == ["", "a cat", "a cat"]
+    assert not features.labels.any()
     (tmp_path / "cr/metadata/metadata_9.parquet").unlink()
     with pytest.raises(RefusedFileError, match=r"img_emb_9\.npy with .*metadata_9\.parquet"):
         import_features(tmp_path / "cr", tmp_path / "new.h5", name="b32")
@@ -127,8 +127,10 @@ def test_keys_are_of_bytes_where_the_image_is_there(tmp_path: Path, prefix: str)
         (images / name).write_bytes(b"the same bytes")
     source = thingsvision(tmp_path / "tv", [prefix + name for name in NAMES])
     made = import_features(source, tmp_path / "out.h5", name="alexnet", images=images)
-    found = load(tmp_path / "out.h5")
-    of = dict(zip(found.paths.tolist(), zip(found.keys, found.X, strict=True), strict=True))
+    features = load(tmp_path / "out.h5")
+    of = dict(
+        zip(features.paths.tolist(), zip(features.keys, features.X, strict=True), strict=True)
+    )
     key = image_key(b"the same bytes").hex().encode()
     assert made.n_by_bytes == 2
     assert [of[name][0] == key for name in NAMES] == [True, False, True]

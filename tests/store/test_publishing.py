@@ -32,11 +32,11 @@ def test_parts_of_workers_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert len(part_paths(out)) == 12 - 2
         assert sorted(load(out).paths.tolist()) == [f"{n}.png" for n in range(6)]
         assert writer.finish() == 6
-    found = load(out)
-    assert {(p, *x) for p, x in zip(found.paths.tolist(), found.X.tolist(), strict=True)} == {
+    features = load(out)
+    assert {(p, *x) for p, x in zip(features.paths.tolist(), features.X.tolist(), strict=True)} == {
         (f"{n}.png", n, n + 0.5, -n) for n in range(6)
     }
-    assert {failure.path for failure in found.failures} == {f"{n}.bad" for n in range(6)}
+    assert {failure.path for failure in features.failures} == {f"{n}.bad" for n in range(6)}
     assert not part_paths(out)
 
 
@@ -63,8 +63,8 @@ def test_equal_bytes_get_equal_rows(tmp_path: Path) -> None:
             writer.adopt([part], rows)
         writer.equalise({key(1)})
         writer.finish()
-    found = load(out)
-    of = dict(zip(found.paths.tolist(), found.X[:, 0].tolist(), strict=True))
+    features = load(out)
+    of = dict(zip(features.paths.tolist(), features.X[:, 0].tolist(), strict=True))
     assert of["a.png"] == of["b.png"] in (0.0, 1.0)
     assert (of["other-a.png"], of["other-b.png"]) == (5.0, 6.0)
 

@@ -70,8 +70,8 @@ def write(out: str | Path, numbers: dict[str, int], **how: Any) -> int:
 
 
 def rows(out: str | Path) -> dict[str, int]:
-    found = load(out)
-    return {str(p): int(x[0]) for p, x in zip(found.paths, found.X, strict=True)}
+    features = load(out)
+    return {str(p): int(x[0]) for p, x in zip(features.paths, features.X, strict=True)}
 
 
 events = st.lists(
@@ -115,10 +115,10 @@ def test_any_history_reads_back(
             assert not part_paths(location(out))
         writer.commit()  # a path is in a segment once
     writer.__exit__(None)
-    found = load(out)
+    features = load(out)
     assert rows(out) == {p: n for p, n in expected.items() if n is not None}
-    assert {f.path for f in found.failures} == {p for p, n in expected.items() if n is None}
-    assert verify(out).n_rows == len(found)
+    assert {f.path for f in features.failures} == {p for p, n in expected.items() if n is None}
+    assert verify(out).n_rows == len(features)
 
 
 def test_all_that_reads_reads_it(place: str, tmp_path: Path) -> None:
@@ -167,8 +167,8 @@ def test_overwriting_takes_effect_at_once(place: str) -> None:
     assert rows(out) == {"new.png": 3}
     generation = newest_generation(location(out))
     assert generation is not None
-    found = shards_folder(location(out)).glob("*.h5")
-    assert {p.name for p in found} >= {shard.name for shard in generation.shards}
+    paths = shards_folder(location(out)).glob("*.h5")
+    assert {p.name for p in paths} >= {shard.name for shard in generation.shards}
 
 
 def test_a_file_outgrows_one_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -443,17 +443,17 @@ def test_a_reader_between_two_generations(tmp_path: Path, monkeypatch: pytest.Mo
     turns: list[int] = []
 
     def slow(target: Path) -> list[Path]:
-        found = listed(target)
+        paths = listed(target)
         if not turns:
             turns.append(1)
-            opened_before = [path.read_bytes() for path in found]
+            opened_before = [path.read_bytes() for path in paths]
             writer.finish()
             writer.append([row("x.png", 2)], values(2))
             writer.finish()
-            for path, data in zip(found, opened_before, strict=True):
+            for path, data in zip(paths, opened_before, strict=True):
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(data)  # as if it were open yet
-        return found
+        return paths
 
     monkeypatch.setattr(reading, "part_paths", slow)
     with open_stored(out) as stored:

@@ -76,11 +76,11 @@ def test_the_last_of_a_path_is_what_is_read(
             assert writer.finish() == sum(n is not None for n in expected.values())
     if not expected and not merge:
         return
-    found = load(path)
-    assert {p: int(x[0]) for p, x in zip(found.paths, found.X, strict=True)} == {
+    features = load(path)
+    assert {p: int(x[0]) for p, x in zip(features.paths, features.X, strict=True)} == {
         p: n for p, n in expected.items() if n is not None
     }
-    assert {f.path for f in found.failures} == {p for p, n in expected.items() if n is None}
+    assert {f.path for f in features.failures} == {p for p, n in expected.items() if n is None}
 
 
 def filled(path: Path) -> Path:
@@ -96,17 +96,17 @@ def filled(path: Path) -> Path:
 
 def test_everything_comes_back(tmp_path: Path) -> None:
     """Labels, groups, columns, sizes and failures in any script are read back unchanged."""
-    found = load(filled(tmp_path / "out.h5"))
-    assert np.array_equal(found.X, values(1, 2))
-    assert found.labels.tolist() == ["cat", "dog"]
-    assert found.paths.tolist() == ["a/1 é.png", "b"]
-    assert found.keys.tolist() == [key(1).hex().encode(), key(2).hex().encode()]
-    assert found.groups is not None
-    assert found.groups.tolist() == ["g", ""]
-    assert found.columns["site"].tolist() == ["ü x", ""]
-    assert found.columns["split"].tolist() == ["train", ""]
-    assert found.specs == (SPEC,)
-    assert found.failures == (
+    features = load(filled(tmp_path / "out.h5"))
+    assert np.array_equal(features.X, values(1, 2))
+    assert features.labels.tolist() == ["cat", "dog"]
+    assert features.paths.tolist() == ["a/1 é.png", "b"]
+    assert features.keys.tolist() == [key(1).hex().encode(), key(2).hex().encode()]
+    assert features.groups is not None
+    assert features.groups.tolist() == ["g", ""]
+    assert features.columns["site"].tolist() == ["ü x", ""]
+    assert features.columns["split"].tolist() == ["train", ""]
+    assert features.specs == (SPEC,)
+    assert features.failures == (
         Failure("c.png", "DecodeError", "truncated\nfile", key(3)),
         Failure("d.png", "ReadError", "gone"),
     )
@@ -171,12 +171,12 @@ def test_tables_and_h5ls_read_it(tmp_path: Path) -> None:
 
 def test_version_1_is_read_for_ever() -> None:
     """A file of format version 1 is still read."""
-    found = load(Path(__file__).parent / "files" / "version-1.h5")
-    assert np.array_equal(found.X, values(1, 2))
-    assert found.labels.tolist() == ["cat", "dog"]
-    assert found.columns["site"].tolist() == ["ü x", ""]
-    assert [failure.reason for failure in found.failures] == ["DecodeError", "ReadError"]
-    assert found.specs[0].fingerprint == "9a5548a1361f12254b709c9be9094248"
+    features = load(Path(__file__).parent / "files" / "version-1.h5")
+    assert np.array_equal(features.X, values(1, 2))
+    assert features.labels.tolist() == ["cat", "dog"]
+    assert features.columns["site"].tolist() == ["ü x", ""]
+    assert [failure.reason for failure in features.failures] == ["DecodeError", "ReadError"]
+    assert features.specs[0].fingerprint == "9a5548a1361f12254b709c9be9094248"
 
 
 def test_one_file_is_left(tmp_path: Path) -> None:
@@ -257,11 +257,11 @@ def test_known_bytes_get_a_row_without_encoding(tmp_path: Path) -> None:
     with FeatureWriter(path, SPEC) as writer:
         writer.append_known([Row("copy", key(2), "dog"), Row("b", key(2), "wolf")])
         writer.finish()
-    found = load(path)
-    assert dict(zip(found.paths.tolist(), found.labels.tolist(), strict=True)) == {
+    features = load(path)
+    assert dict(zip(features.paths.tolist(), features.labels.tolist(), strict=True)) == {
         "a/1 é.png": "cat", "copy": "dog", "b": "wolf",
     }  # fmt: skip
-    assert np.array_equal(found.X, values(1, 2, 2))
+    assert np.array_equal(features.X, values(1, 2, 2))
     with open_stored(path) as stored:
         assert stored.column("image_size").tolist() == [[4, 5]] * 3
 

@@ -30,11 +30,11 @@ def in_blocks(features: FeatureSet, sizes: Sequence[int]) -> StreamedFeatures:
 def test_rows_are_looked_up_by_number(numbers: list[int], sizes: list[int]) -> None:
     """Any selection of rows equals NumPy's, for any block size."""
     features = make_features()
-    asked = np.sort(numbers)
-    read = list(in_blocks(features, sizes).rows(asked))
-    assert np.array_equal(np.concatenate([X for _, X in read]), features.X[asked])
-    places = np.concatenate([np.arange(len(asked))[place] for place, _ in read])
-    assert np.array_equal(places, np.arange(len(asked)))
+    selection = np.sort(numbers)
+    read = list(in_blocks(features, sizes).rows(selection))
+    assert np.array_equal(np.concatenate([X for _, X in read]), features.X[selection])
+    places = np.concatenate([np.arange(len(selection))[place] for place, _ in read])
+    assert np.array_equal(places, np.arange(len(selection)))
 
 
 @pytest.mark.parametrize("sharded", [False, True])

@@ -39,9 +39,9 @@ def filled(path: Path) -> Path:
 def test_a_whole_file_passes(tmp_path: Path) -> None:
     """The report of an intact file counts rows, parts and failures."""
     path = filled(tmp_path / "out.h5")
-    found = verify(path)
+    report = verify(path)
     size = path.stat().st_size + part_paths(path)[0].stat().st_size
-    assert (found.n_rows, found.n_parts, found.n_failures, found.n_bytes) == (4, 1, 1, size)
+    assert (report.n_rows, report.n_parts, report.n_failures, report.n_bytes) == (4, 1, 1, size)
 
 
 def test_an_empty_file_passes(tmp_path: Path) -> None:

@@ -48,8 +48,8 @@ def test_contents_of_a_folder_are_replaced_together(tmp_path: Path) -> None:
         (new / "plots").mkdir()
         for name in ("last", "plots/new.png"):
             (new / name).write_text("new")
-    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    assert found == {"last", "plots/new.png", "other"}
+    names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert names == {"last", "plots/new.png", "other"}
     assert (tmp_path / "last").read_text() == "new"
 
 

@@ -15,6 +15,6 @@ print(available_memory())
 
 def test_a_limit_of_the_process_bounds_it() -> None:
     """A resource limit of the process bounds the available memory."""
-    found = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, check=True)
-    assert 2**29 < int(found.stdout) < 2**30
+    result = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, check=True)
+    assert 2**29 < int(result.stdout) < 2**30
     assert available_memory() > 2**26

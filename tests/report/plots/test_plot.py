@@ -2,7 +2,11 @@
 
 import re
 
+import pytest
+from matplotlib.figure import Figure
+
 from clipfeat.report.plots.plot import Plot, inline
+from clipfeat.report.plots.shown_figure import ShownFigure
 from clipfeat.report.plots.style import (
     INK,
     PAPER,
@@ -42,6 +46,19 @@ def test_the_same_plot_gives_the_same_files() -> None:
         first, second = make_plot(), make_plot()
         assert first.svg() == second.svg()
         assert first.png().startswith(b"\x89PNG")
+
+
+def test_the_layout_needs_no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files equal those of a figure that matplotlib draws once more for the layout."""
+    with plot_style():
+        svg, png = make_plot().svg_and_png()
+        calls = []
+        monkeypatch.setattr(
+            ShownFigure, "draw", lambda *given: calls.append(1) or Figure.draw(*given)
+        )
+        assert make_plot().svg_and_png() == (svg, png)
+    assert len(calls) == 3
+    assert svg.count("<path") > 5
 
 
 def test_any_name_is_drawn_without_a_warning() -> None:

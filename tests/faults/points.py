@@ -7,6 +7,7 @@ and STEP 3 every third.
 
 import ctypes
 import errno
+import gc
 import json
 import os
 import shutil
@@ -54,13 +55,15 @@ def start(path: Path) -> None:
 
 
 def attempt(
-    lib: ctypes.CDLL, folder: Path, nth: int, fault: str, overwrite: bool
+    lib: ctypes.CDLL, initial: Path, folder: Path, nth: int, fault: str, overwrite: bool
 ) -> tuple[bool, list[str]]:
-    """Run the job with one fault. Return whether the fault was reached, and any violations."""
+    """Run the job with one fault on a copy of the folder `initial`.
+
+    Return whether the fault was reached, and any violations.
+    """
     path = folder / "out.h5"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    start(path)
+    shutil.copytree(initial, folder)
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -128,6 +131,7 @@ def check(path: Path, broken: list[str]) -> dict[str, int]:
 
 def main() -> None:
     """Inject every fault at every point of the job."""
+    gc.freeze()  # a child would copy what the garbage collector touches
     lib = ctypes.CDLL(sys.argv[1])
     lib.inject_arm.argtypes = [ctypes.c_char_p, ctypes.c_long, ctypes.c_int, ctypes.c_int]
     step = int(sys.argv[3])
@@ -135,9 +139,13 @@ def main() -> None:
     broken: list[str] = []
     for fault, overwrite, most in product(FAULTS, (False, True), (2**30, 0)):
         merging.SHARDED_ABOVE = most
+        initial = Path(sys.argv[2]) / f"initial-{most}"
+        if not initial.exists():
+            initial.mkdir()
+            start(initial / "out.h5")
         nth = 1
         while True:
-            reached, wrong = attempt(lib, Path(sys.argv[2]) / "x", nth, fault, overwrite)
+            reached, wrong = attempt(lib, initial, Path(sys.argv[2]) / "x", nth, fault, overwrite)
             if not reached:
                 break
             broken += wrong

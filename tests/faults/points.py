@@ -137,13 +137,14 @@ def main() -> None:
     step = int(sys.argv[3])
     points: dict[str, int] = {}
     broken: list[str] = []
-    for fault, overwrite, most in product(FAULTS, (False, True), (2**30, 0)):
+    kinds = product(FAULTS, (False, True), (2**30, 0))
+    for number, (fault, overwrite, most) in enumerate(kinds):
         merging.SHARDED_ABOVE = most
         initial = Path(sys.argv[2]) / f"initial-{most}"
         if not initial.exists():
             initial.mkdir()
             start(initial / "out.h5")
-        nth = 1
+        nth = 1 + number % step  # the kinds of faults try different points
         while True:
             reached, wrong = attempt(lib, initial, Path(sys.argv[2]) / "x", nth, fault, overwrite)
             if not reached:

@@ -21,7 +21,7 @@ def test_every_point_of_a_small_job(tmp_path: Path, full: bool) -> None:
     build = ["cc", "-shared", "-fPIC", "-O1", "-o", library, HERE / "inject.c", "-ldl"]
     subprocess.run(build, check=True)
     run = subprocess.run(
-        [sys.executable, "-m", "tests.faults.points", library, tmp_path, "1" if full else "12"],
+        [sys.executable, "-m", "tests.faults.points", library, tmp_path, "1" if full else "18"],
         cwd=HERE.parents[1],
         env={**os.environ, "LD_PRELOAD": str(library)},
         capture_output=True,

@@ -123,9 +123,9 @@ class IsolatedDecoder:
             _end(child)
 
     def warm_up(self, n: int) -> None:
-        """Start `n` children without waiting until they can decode."""
+        """Start children until there are `n`, without waiting until they can decode."""
         with self._lock:
-            for _ in range(n):
+            for _ in range(n - len(self._all)):
                 child = _start(self.isolation)
                 self._all.add(child)
                 self._starting.append(child)

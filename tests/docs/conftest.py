@@ -1,6 +1,7 @@
 """Fixtures that give each page a copy of one small workspace."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,14 @@ import pytest
 pytest.importorskip("sybil")
 
 from tests.docs.workspace import make_features, make_images, make_people
+from tests.kept_decoders import kept_decoders
+
+
+@pytest.fixture(scope="module", autouse=True)
+def decoders() -> Iterator[None]:
+    """Keep the decoding processes for the next page."""
+    with kept_decoders():
+        yield
 
 
 @pytest.fixture(scope="session")

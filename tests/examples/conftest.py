@@ -4,7 +4,7 @@ import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -15,9 +15,17 @@ import skimage.data
 from PIL import Image, ImageFilter
 
 from tests.conftest import texture
+from tests.kept_decoders import kept_decoders
 
 ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[..., str]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def decoders() -> Iterator[None]:
+    """Keep the decoding processes for the next script."""
+    with kept_decoders():
+        yield
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ ViT-B/32                     177 and 138
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import local
 from typing import Any
 
@@ -176,7 +177,27 @@ def _convert(model: torch.nn.Module, size: tuple[int, int]) -> Any:
     from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 
     batch = torch.export.Dim("batch", min=1, max=2**16)
-    exported = torch.export.export(model, (torch.zeros(2, 3, *size),), dynamic_shapes=({0: batch},))
+    sample = torch.zeros(2, 3, *size)
+    with without_inplace(model):
+        exported = torch.export.export(model, (sample,), dynamic_shapes=({0: batch},))
     frontend = FrontEndManager().load_by_framework("pytorch")
     decoder = TorchFXPythonDecoder.from_exported_program(exported)  # convert needs the object
     return frontend.convert(frontend.load(decoder))
+
+
+@contextmanager
+def without_inplace(network: torch.nn.Module) -> Iterator[None]:
+    """Let activations return new tensors, for an export. The graph is the same.
+
+    torch traces operators that change their input much more slowly. Without them, a conversion of
+    EfficientNet-Lite0 to OpenVINO takes 5.0 s of processor time instead of 9.1 s, and an export to
+    ONNX 7.1 s instead of 9.4 s.
+    """
+    changed = [module for module in network.modules() if getattr(module, "inplace", None) is True]
+    for module in changed:
+        module.inplace = False  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for module in changed:
+            module.inplace = True  # type: ignore[assignment]

@@ -28,12 +28,14 @@ import torch
 from safetensors.numpy import save
 
 from clipfeat import load
+from clipfeat.embedding.pipeline import embed
 from clipfeat.embedding.views import read_views
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import ClipfeatError, ReadError
 from clipfeat.images import open_source
 from clipfeat.store import verify
 from tests.encoders.tiny_onnx import write_face_net
-from tests.faults.conftest import make_images, start_clipfeat
+from tests.faults.conftest import make_images
 from tests.faults.forking import exit_code
 from tests.images.test_parquet_images import write
 from tests.images.test_sources import write_tar
@@ -68,14 +70,12 @@ def read_feature_file(path: Path) -> None:
 
 
 def read_weights(path: Path) -> None:
-    from clipfeat.encoders.encoder_options import EncoderOptions
     from clipfeat.encoders.registry import open_encoder
 
     open_encoder("timm:test_vit", EncoderOptions(weights=str(path), device="cpu"))
 
 
 def read_torch_weights(path: Path) -> None:
-    from clipfeat.encoders.encoder_options import EncoderOptions
     from clipfeat.encoders.registry import open_encoder
 
     open_encoder("timm:test_vit", EncoderOptions(weights=str(path), device="cpu"))
@@ -83,7 +83,6 @@ def read_torch_weights(path: Path) -> None:
 
 def read_onnx(path: Path) -> None:
     from clipfeat.encoders import onnx_trial
-    from clipfeat.encoders.encoder_options import EncoderOptions
     from clipfeat.encoders.registry import open_encoder
 
     onnx_trial.SECONDS, onnx_trial.MEMORY = SECONDS, MEMORY
@@ -111,10 +110,8 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
 def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("originals")
     make_images(folder / "images", 6)
-    run = start_clipfeat(
-        "embed", "images", "out.h5", "-e", "spectrum", "--device", "cpu", cwd=folder
-    )
-    run.communicate(timeout=120)
+    options = EncoderOptions(device="cpu")
+    embed(folder / "images", folder / "out.h5", encoder="spectrum", options=options)
     contents = {f"{i}.{suffix}": b"1" for i in range(4) for suffix in ("png", "json")}
     tar = write_tar(folder / "x.tar", contents)
     archive = Path(write_zip(folder / "x.zip", contents | {"labels.csv": b"id,label\n1,a\n"}, 8))

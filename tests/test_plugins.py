@@ -49,7 +49,6 @@ def write_wheel(folder: Path, entry_points: str) -> Path:
 RUN_COMMANDS = """
 import json, sys
 from contextlib import nullcontext
-import clipfeat.evaluate  # loads the metrics, before the example package imports it
 from clipfeat.cli import app
 from clipfeat.system.ray_connection import connected
 

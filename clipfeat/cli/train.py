@@ -82,14 +82,14 @@ def train(
 
 def _print(training: "Training") -> None:
     from clipfeat.cli.console import print_facts, print_leaderboard, print_list, print_rates
-    from clipfeat.evaluate.leaderboard import COLUMN_TITLES
+    from clipfeat.evaluate.metrics import METRICS
     from clipfeat.features.classes import positive_title
     from clipfeat.training.summary import files, findings, next_steps, results
 
     about, board = training.benchmark.about, training.board
     title = f"{about['protocol']} on {about['images']} training images"
     title += positive_title(training.benchmark.classes)
-    print_leaderboard(board, f"{title}, by {COLUMN_TITLES[board.metric]}")
+    print_leaderboard(board, f"{title}, by {METRICS[board.metric].title}")
     if board.rates is not None:
         print_rates(board.rates, training.entry)
     for heading, lines in (

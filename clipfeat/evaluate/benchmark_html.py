@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from clipfeat.evaluate.leaderboard import COLUMN_TITLES, Leaderboard
+from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.leaderboard_html import interval_pictures
+from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.validation import on_validation
 from clipfeat.features.classes import positive_class
 from clipfeat.notebook import Cell, card
@@ -35,7 +36,7 @@ def benchmark_html(run: "Benchmark") -> str:
         "Benchmark",
         f"{run.about.get('protocol', '')} on {run.about.get('images', len(run.y)):,} images, "
         f"classes {', '.join(run.classes)}{(positive and f', positive class {positive}') or ''}",
-        heads=["classifier", COLUMN_TITLES[board.metric], scale],
+        heads=["classifier", METRICS[board.metric].title, scale],
         rows=rows,
         notes=notes,
         next_calls=["run.leaderboard()", 'run.plot("confusion")', 'run.save("run/")'],

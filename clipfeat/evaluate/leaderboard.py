@@ -29,12 +29,7 @@ if TYPE_CHECKING:
 
     from clipfeat.evaluate.result import Benchmark
 
-COLUMN_TITLES = {
-    **{name: metric.title for name, metric in METRICS.items()},
-    "fit_seconds": "fit s",
-    "predict_seconds": "predict s",
-    "model_bytes": "size MB",
-}
+COST_TITLES = {"fit_seconds": "fit s", "predict_seconds": "predict s", "model_bytes": "size MB"}
 DEFAULT_METRIC = "balanced_accuracy"
 RECALL = "recall/"
 MAX_RECALL_COLUMNS = 4
@@ -192,9 +187,9 @@ class Leaderboard:
         """
         headings = {RANK: "rank"} if self.standings else {}
         if self.validation:
-            headings[ON_VALIDATION] = f"{COLUMN_TITLES[self.metric]} on val"
+            headings[ON_VALIDATION] = f"{METRICS[self.metric].title} on val"
         recalls = dict.fromkeys(name for of in self.mean.values() for name in of if RECALL in name)
-        for name, title in COLUMN_TITLES.items():
+        for name, title in column_titles().items():
             headings[name] = title
             if name == self.metric and self.standings:
                 headings[INTERVAL] = "95 % interval"
@@ -278,7 +273,7 @@ class Leaderboard:
         return (max if METRICS[metric].higher_is_better else min)(values, default=float("nan"))
 
     def __repr__(self) -> str:
-        lines = [f"Leaderboard by {COLUMN_TITLES[self.metric]}:"]
+        lines = [f"Leaderboard by {METRICS[self.metric].title}:"]
         for entry in self.entries:
             interval = _interval_text(self.standings.get(entry))
             lines.append(
@@ -328,7 +323,7 @@ def run_leaderboard(
 
 def _pooled_note(pooled: Collection[str]) -> list[str]:
     """Name the metrics that are not means over folds."""
-    titles = [title for name, title in COLUMN_TITLES.items() if name in pooled]
+    titles = [metric.title for name, metric in METRICS.items() if name in pooled]
     if not titles:
         return []
     return [
@@ -353,7 +348,7 @@ def _notes(draws: Resamples, board: Leaderboard) -> list[str]:
     }.get(draws.unit, "the choice of held-out values")
     new = f" They also apply to a new {column}." if column else ""
     notes = [
-        f"The 95 % intervals of {COLUMN_TITLES[board.metric]} {covered}account for {scope} "
+        f"The 95 % intervals of {METRICS[board.metric].title} {covered}account for {scope} "
         f"(bootstrap over {units}), but not for the choice of training images.{new}"
     ]
     if size.n_units < 2:
@@ -361,7 +356,7 @@ def _notes(draws: Resamples, board: Leaderboard) -> list[str]:
     notes += _caveats(draws)
     if board.validation:
         notes.append(
-            f"The entries are ordered by {COLUMN_TITLES[board.metric]} on the validation images. "
+            f"The entries are ordered by {METRICS[board.metric].title} on the validation images. "
             "All other scores are those of the test images."
         )
         ahead = [e for e, one in board.standings.items() if one.behind < 0 and not one.tied]
@@ -396,6 +391,11 @@ def _caveats(draws: Resamples) -> list[str]:
             "large differences."
         ]
     return []
+
+
+def column_titles() -> dict[str, str]:
+    """Return the headings of the columns of metrics and costs, by name."""
+    return {name: metric.title for name, metric in METRICS.items()} | COST_TITLES
 
 
 def check_metric(metric: str) -> None:

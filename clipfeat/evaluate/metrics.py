@@ -9,7 +9,7 @@ call is only a little slower than a call for a single score, which uses equal we
 is undefined for the given rows, such as the ROC AUC of a single class, is NaN.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -297,8 +297,31 @@ _ROWS = (
         needs_probabilities=True,
     ),
 )
-METRICS = with_plugins({metric.name: metric for metric in _ROWS}, "clipfeat.metrics", Metric)
 
+
+class _Metrics(Mapping[str, Metric]):
+    """All metrics by name: the built-in metrics, then those of installed packages.
+
+    The packages are imported on first use, and not with this module: a package that is being
+    imported may import this module before it defines its metrics.
+    """
+
+    def __getitem__(self, name: str) -> Metric:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    @staticmethod
+    def _all() -> dict[str, Metric]:
+        return with_plugins(_BUILT_IN, "clipfeat.metrics", Metric)
+
+
+_BUILT_IN = {metric.name: metric for metric in _ROWS}
+METRICS = _Metrics()
 
 DECIDED = ("accuracy", "balanced_accuracy")
 """Metrics of the predicted classes, which depend on the decision threshold."""

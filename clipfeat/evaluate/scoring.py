@@ -20,11 +20,12 @@ from clipfeat.features.by_file import one_per_file
 from clipfeat.fits.cells import Cell
 
 NO_SCORES = ScoredEntries({})
-UNDEFINED = frozenset(
-    [name for name, metric in METRICS.items() if metric.needs_probabilities]
-    + [f"{name}_at_0.5" for name in DECIDED]
-)
-"""Metrics that are undefined for scores that are not probabilities."""
+
+
+def undefined_metrics() -> set[str]:
+    """Return the metrics that are undefined for scores that are not probabilities."""
+    needing = {name for name, metric in METRICS.items() if metric.needs_probabilities}
+    return needing | {f"{name}_at_0.5" for name in DECIDED}
 
 
 def make_outcome(
@@ -98,7 +99,7 @@ def score_outcome(
         encoder = entry.partition(" @ ")[2] or " + ".join(spec.title for spec in features.specs)
         if entry in external.p:
             encoder = ""
-        undefined = UNDEFINED if entry in external.scaled else frozenset()
+        undefined = undefined_metrics() if entry in external.scaled else set()
         for number, fold in enumerate(trial.splits):
             costs = of_entry[number].costs
             seconds = costs.get("fit_seconds", 0.0) + costs.get("predict_seconds", 0.0)

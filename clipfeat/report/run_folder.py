@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from clipfeat.errors import OutputExistsError, RefusedFileError
-from clipfeat.evaluate.leaderboard import COLUMN_TITLES, Leaderboard
+from clipfeat.evaluate.leaderboard import Leaderboard
+from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.plan import Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
 from clipfeat.features.classes import positive_class, positive_title
@@ -221,7 +222,7 @@ def _save_leaderboard(board: Leaderboard, target: Path, about: Mapping[str, Any]
     positive = positive_class(about["classes"])
     title = f"{about.get('protocol', 'Benchmark')} on {about.get('images', '?')} images, "
     title += f"{balance_text(about)}{positive_title(about['classes'])}"
-    title += f", by {COLUMN_TITLES[board.metric]}"
+    title += f", by {METRICS[board.metric].title}"
     text = f"{markdown_text(title)}\n\n{leaderboard_markdown(board)}"
     text += "".join(f"\n{markdown_text(note)}\n" for note in board.notes)
     text += "".join(f"\n- {markdown_text(line)}\n" for line in about["remarks"])

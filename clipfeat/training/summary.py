@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from clipfeat.evaluate.intervals import share_interval
-from clipfeat.evaluate.leaderboard import COLUMN_TITLES
+from clipfeat.evaluate.metrics import METRICS
 from clipfeat.features.label_text import count_texts
 from clipfeat.report import remarks
 from clipfeat.report.abstention import abstention_remarks
@@ -20,7 +20,7 @@ from clipfeat.training.result import AUDIT, BENCHMARK, MODEL, PREDICTIONS, Train
 def results(training: Training) -> list[str]:
     """Describe the results of a run: its data, the chosen model, its scores and the test scores."""
     about, board, entry = training.benchmark.about, training.board, training.entry
-    title = COLUMN_TITLES[board.metric]
+    title = METRICS[board.metric].title
     standing = board.standings.get(entry)
     interval = remark = ""
     if standing is not None and not np.isnan(standing.low):

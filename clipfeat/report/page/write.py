@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipfeat.evaluate.external_scores import no_probabilities
-from clipfeat.evaluate.leaderboard import COLUMN_TITLES, Leaderboard
+from clipfeat.evaluate.leaderboard import Leaderboard
+from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.rates import RateTable
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import FeatureSet
@@ -188,7 +189,7 @@ def _caption(run: Benchmark, board: Leaderboard, n_drawn: int) -> str:
     caption = "" if positive is None else f"The positive class is {positive}. "
     caption += (
         f"Mean over {board.averaged_over}. The best value of each metric is bold. Entries are "
-        f"ordered by {COLUMN_TITLES[board.metric]}, best first."
+        f"ordered by {METRICS[board.metric].title}, best first."
     )
     caption = " ".join([caption, *board.notes])
     if n_drawn < len(board.entries):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from clipfeat.evaluate.leaderboard import COLUMN_TITLES
+from clipfeat.evaluate.leaderboard import column_titles
 from clipfeat.report.page import PageOptions, write_page
 from tests.report.page.test_write import EVIL
 from tests.report.runs import GENERATORS, make_run, with_generators
@@ -35,7 +35,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     scored = {row["metric"] for row in run.rows}
     missing = [
-        name for name in (*COLUMN_TITLES, "recall/real", "recall/fake") if name not in scored
+        name for name in (*column_titles(), "recall/real", "recall/fake") if name not in scored
     ]
     rows = [dict(row, metric=name, value=0.123) for name in missing for row in run.rows[::20]]
     run = replace(run, rows=[*run.rows, *rows])

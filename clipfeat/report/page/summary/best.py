@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clipfeat.evaluate.leaderboard import COLUMN_TITLES, Leaderboard
+from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.zoo import CHANCE
 
@@ -135,7 +135,7 @@ def best_entry(board: Leaderboard) -> Best | None:
     ]
     return Best(
         entry,
-        COLUMN_TITLES[metric].replace("acc.", "accuracy"),
+        METRICS[metric].title.replace("acc.", "accuracy"),
         "" if math.isnan(board.spread[entry].get(metric, math.nan)) else board.averaged_over,
         bars[0].value,
         bars[0].interval,

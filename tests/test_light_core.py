@@ -13,19 +13,21 @@ HEAVY = [
     "cv2", "av",
 ]  # fmt: skip
 
-RUN = """
-import json, sys
+BLOCK = """
 from importlib.machinery import PathFinder
 
-commands, absent = json.loads(sys.argv[1]), set(json.loads(sys.argv[2]))
 find = PathFinder.find_spec
 PathFinder.find_spec = staticmethod(
     lambda name, path=None, target=None:
-    None if name.split(".")[0] in absent else find(name, path, target)
+    None if name.split(".")[0] in {absent!r} else find(name, path, target)
 )
+"""
+RUN = """
+import json, sys
 from typer.testing import CliRunner
 from clipfeat.cli import app
 
+commands = json.loads(sys.argv[1])
 outcomes = [CliRunner().invoke(app, command) for command in commands]
 print(json.dumps([(one.exit_code, one.output) for one in outcomes]))
 """
@@ -33,9 +35,10 @@ print(json.dumps([(one.exit_code, one.output) for one in outcomes]))
 
 def run_without(absent: list[str], *commands: str) -> list[tuple[int, str]]:
     """Run commands in one new process in which some libraries are not installed."""
-    arguments = [json.dumps([one.split() for one in commands]), json.dumps(absent)]
+    code = BLOCK.format(absent=absent) + RUN
+    words = json.dumps([one.split() for one in commands])
     out = subprocess.run(
-        [sys.executable, "-c", RUN, *arguments], check=True, capture_output=True, text=True
+        [sys.executable, "-c", code, words], check=True, capture_output=True, text=True
     ).stdout
     return [(code, text) for code, text in json.loads(out)]
 
@@ -51,6 +54,21 @@ def test_features_need_no_heavy_library(tmp_path: Path) -> None:
     )
     assert [code for code, _ in done] == [0] * 4, done
     assert "predicted" in done[1][1]
+
+
+def test_features_are_read_and_fitted_with_few_libraries(tmp_path: Path) -> None:
+    """In Python, this needs NumPy, h5py, scikit-learn and joblib alone."""
+    out = write_parts(tmp_path / "out.h5", make_features())
+    absent = [*HEAVY, "PIL", "braceexpand", "fsspec", "jinja2", "pandas", "portalocker", "rich",
+              "safetensors", "simplejpeg", "typer", "upath", "yaml"]  # fmt: skip
+    code = BLOCK.format(absent=absent) + (
+        "import clipfeat\n"
+        f"features = clipfeat.load({str(out)!r}, progress=False)\n"
+        "model = clipfeat.fit(features, 'logreg', progress=False)\n"
+        "print(len(model.predict_proba(features)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "40\n"
 
 
 def test_missing_libraries_are_named(tmp_path: Path) -> None:

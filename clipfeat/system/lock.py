@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-import portalocker
-
 from clipfeat.errors import LockedError, StorageError
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import is_remote
@@ -47,6 +45,8 @@ def locked(path: Path, target: Path) -> Iterator[None]:
 
 
 def _acquire(path: Path, target: Path) -> IO[str]:
+    import portalocker  # reading a feature file needs no lock
+
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         file = _open_regular(path)

@@ -17,8 +17,11 @@ ViT-B/32                     177 and 138
 """
 
 import copy
+import ctypes
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
 from threading import local
 from typing import Any
 
@@ -173,6 +176,7 @@ def _convert(model: torch.nn.Module, size: tuple[int, int]) -> Any:
     This function calls OpenVINO's frontend, because the usual function `convert_model` sends usage
     reports to a server.
     """
+    load_newest_tbb()
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 
@@ -183,6 +187,20 @@ def _convert(model: torch.nn.Module, size: tuple[int, int]) -> Any:
     frontend = FrontEndManager().load_by_framework("pytorch")
     decoder = TorchFXPythonDecoder.from_exported_program(exported)  # convert needs the object
     return frontend.convert(frontend.load(decoder))
+
+
+@cache
+def load_newest_tbb() -> None:
+    """Load the TBB library of scikit-learn-intelex, before OpenVINO loads its own.
+
+    Linux loads one library of a name. OpenVINO 2026.4 brings TBB 2021.13, with which
+    scikit-learn-intelex 2026.2 cannot be imported ("undefined symbol"), so the SVMs and forests of
+    the same process would be those of scikit-learn. OpenVINO works with the newer TBB.
+    """
+    with suppress(PackageNotFoundError, OSError):
+        for file in distribution("tbb").files or []:
+            if file.name == "libtbb.so.12":
+                ctypes.CDLL(str(file.locate()))
 
 
 @contextmanager

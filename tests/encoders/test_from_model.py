@@ -1,5 +1,7 @@
 """Tests of the choice of precision, runtime and devices."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,20 @@ def test_openvino_returns_torchs_rows(precision: str) -> None:
         rows = torch.cat([other(batch[:2]), other(batch[2:])])
     least = torch.nn.functional.cosine_similarity(rows, exact).min()
     assert least > (0.99999 if precision == "fp32" else 0.999)
+
+
+def test_accelerated_classifiers_load_after_openvino() -> None:
+    """Both libraries bring a TBB, and the older one would be used by both."""
+    pytest.importorskip("openvino")
+    pytest.importorskip("sklearnex")
+    code = (
+        "import torch\n"
+        "from clipfeat.encoders.runtime import openvino_forward\n"
+        "model = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 8), torch.nn.Flatten())\n"
+        "assert openvino_forward(model, (8, 8), 'fp32', (0.5,) * 3, (0.5,) * 3, 1) is not None\n"
+        "import sklearnex.svm\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_openvino_returns_none_for_unsupported_models() -> None:

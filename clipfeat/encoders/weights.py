@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -137,18 +138,33 @@ def explain_misfit(name: str, weights: str | Path) -> Iterator[None]:
         ) from error
 
 
+_quiet_lock = Lock()
+_quiet_blocks: set[object] = set()
+_levels: dict[str | None, int] = {}
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the loggers of the libraries, because clipfeat raises their errors itself."""
-    names = (None, "huggingface_hub", "timm", "httpx")
-    before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
+    """Silence the loggers of the libraries, because clipfeat raises their errors itself.
+
+    The levels are those of the whole process. Blocks of several threads may overlap, so the last
+    block to end restores the levels.
+    """
+    block = object()
+    with _quiet_lock:
+        if not _quiet_blocks:
+            for name in (None, "huggingface_hub", "timm", "httpx"):
+                _levels[name] = logging.getLogger(name).level
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+        _quiet_blocks.add(block)
     try:
-        for logger, _ in before:
-            logger.setLevel(logging.CRITICAL)
         yield
     finally:
-        for logger, level in before:
-            logger.setLevel(level)
+        with _quiet_lock:
+            _quiet_blocks.remove(block)
+            if not _quiet_blocks:
+                for name, level in _levels.items():
+                    logging.getLogger(name).setLevel(level)
 
 
 @contextmanager

@@ -131,7 +131,7 @@ def check(path: Path, broken: list[str]) -> dict[str, int]:
 
 def main() -> None:
     """Inject every fault at every point of the job."""
-    gc.freeze()  # a child would copy what the garbage collector touches
+    gc.freeze()  # the garbage collector of a child then copies no memory of the parent
     lib = ctypes.CDLL(sys.argv[1])
     lib.inject_arm.argtypes = [ctypes.c_char_p, ctypes.c_long, ctypes.c_int, ctypes.c_int]
     step = int(sys.argv[3])

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
-from threading import Lock
+from threading import get_ident
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -138,33 +138,40 @@ def explain_misfit(name: str, weights: str | Path) -> Iterator[None]:
         ) from error
 
 
-_quiet_lock = Lock()
-_quiet_blocks: set[object] = set()
-_levels: dict[str | None, int] = {}
-
-
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the loggers of the libraries, because clipfeat raises their errors itself.
+    """Drop the log records of this thread, because clipfeat raises the libraries' errors itself.
 
-    The levels are those of the whole process. Blocks of several threads may overlap, so the last
-    block to end restores the levels.
+    The levels of loggers belong to the whole process. They are not changed, so other threads log as
+    usual, and blocks of several threads may overlap.
     """
-    block = object()
-    with _quiet_lock:
-        if not _quiet_blocks:
-            for name in (None, "huggingface_hub", "timm", "httpx"):
-                _levels[name] = logging.getLogger(name).level
-                logging.getLogger(name).setLevel(logging.CRITICAL)
-        _quiet_blocks.add(block)
+    thread = get_ident()
+
+    def keep(record: logging.LogRecord) -> bool:
+        return record.thread != thread or record.levelno >= logging.CRITICAL
+
+    filtered = _loggers_and_handlers()
+    for one in filtered:
+        one.addFilter(keep)
     try:
         yield
     finally:
-        with _quiet_lock:
-            _quiet_blocks.remove(block)
-            if not _quiet_blocks:
-                for name, level in _levels.items():
-                    logging.getLogger(name).setLevel(level)
+        for one in filtered:
+            one.removeFilter(keep)
+
+
+def _loggers_and_handlers() -> set[logging.Filterer]:
+    """Return all loggers and their handlers.
+
+    A logger alone does not filter the records of its children. A handler alone is not enough, since
+    `logging.warning` adds one if there is none.
+    """
+    root = logging.getLogger()
+    filtered: set[logging.Filterer] = {logging.lastResort} if logging.lastResort else set()
+    for logger in [root, *root.manager.loggerDict.values()]:
+        if isinstance(logger, logging.Logger):  # not the placeholder of a missing parent
+            filtered |= {logger, *logger.handlers}
+    return filtered
 
 
 @contextmanager

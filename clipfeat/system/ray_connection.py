@@ -62,7 +62,7 @@ def connected(address: str | None, least_cpus: int = 1) -> Iterator[None]:
         yield
         return
     address = address or os.environ.get("RAY_ADDRESS") or "local"
-    with _random_token() if address == "local" else nullcontext():
+    with _restored_level(), _random_token() if address == "local" else nullcontext():
         with _own_signals(), _without_stderr():
             _connect(address, least_cpus)
         try:
@@ -70,6 +70,17 @@ def connected(address: str | None, least_cpus: int = 1) -> Iterator[None]:
                 yield
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _restored_level() -> Iterator[None]:
+    """Restore the level of Ray's logger. `ray.init` sets it for the whole process."""
+    logger = logging.getLogger("ray")
+    level = logger.level
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextmanager

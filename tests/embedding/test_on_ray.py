@@ -1,9 +1,11 @@
 """Tests that Ray workers produce the same rows as the local engine."""
 
+import logging
 import pickle
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from clipfeat.store.reading import part_paths
 from clipfeat.system.locations import location
 from clipfeat.system.progress import Phase
 
-pytest.importorskip("ray")
+pytest.importorskip("ray.data")  # imported here, because it removes handlers of its logger
 from typer.testing import CliRunner
 
 from clipfeat.embedding.embed_resources import EmbedResources
@@ -104,6 +106,8 @@ def test_the_same_rows(cluster: None, image_folder: Path, tmp_path: Path) -> Non
     (image_folder / "real" / "bad.png").write_text("text")
     (image_folder / "fake" / "empty.png").touch()
     seen: list[Phase] = []
+    own = logging.StreamHandler(StringIO())
+    logging.getLogger("ray.data").addHandler(own)
     plain, on_ray = embed_with_both(
         image_folder,
         tmp_path,
@@ -121,6 +125,9 @@ def test_the_same_rows(cluster: None, image_folder: Path, tmp_path: Path) -> Non
     assert {f.path: f.reason for f in on_ray.failures if "#" not in f.path} == {
         "real/bad.png": "DecodeError", "fake/empty.png": "ReadError",
     }  # fmt: skip
+    logging.getLogger("ray.data").error("to the handler of the caller")
+    assert "to the handler of the caller" in own.stream.getvalue()
+    logging.getLogger("ray.data").removeHandler(own)
 
 
 def test_the_engines_resume_each_others_files(

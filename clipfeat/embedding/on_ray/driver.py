@@ -3,8 +3,8 @@
 import logging
 import pickle
 import warnings
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -168,9 +168,6 @@ def encode_remotely(
         from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
 
         DataContext.get_current()
-    for handler in logging.getLogger("ray.data").handlers:
-        if not isinstance(handler, logging.FileHandler):
-            handler.setLevel(logging.CRITICAL)
     from clipfeat.embedding.on_ray.decode_worker import decode_block
     from clipfeat.embedding.on_ray.encode_worker import EncodingWorker
 
@@ -180,7 +177,7 @@ def encode_remotely(
         make_block([start], [pickle.dumps([portable(r) for r in records[start : start + size]])])
         for start in range(0, len(records), size)
     ]
-    with ray_errors(RESUME_HINT):
+    with ray_errors(RESUME_HINT), _without_console_log():
         images = ray.data.from_arrow(blocks)
         # Keep the output of a task in one block. If Ray split it by size, a second attempt at the
         # task could be split differently, for example because one more image fails.
@@ -212,6 +209,27 @@ def encode_remotely(
                     if isinstance(published, ClipfeatError):
                         raise published
                     yield published
+
+
+@contextmanager
+def _without_console_log() -> Iterator[None]:
+    """Discard the lines that Ray Data prints.
+
+    Ray Data calls its own handler "console". Handlers of other names belong to the caller, for
+    example pytest's, which the logger of Ray Data shares with all others.
+    """
+    own = [one for one in logging.getLogger("ray.data").handlers if one.name == "console"]
+
+    def drop(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.CRITICAL
+
+    for handler in own:
+        handler.addFilter(drop)
+    try:
+        yield
+    finally:
+        for handler in own:
+            handler.removeFilter(drop)
 
 
 def _block_size(n_records: int, job: Job) -> int:

@@ -351,6 +351,7 @@ def test_an_unexpected_error_costs_one_image(
 ) -> None:
     """The other images of the batch are predicted. The error text is only logged."""
     encode, sizes = ModelEncoders.encode, list[int]()
+    monkeypatch.setattr(ModelEncoders, "n_workers", 1)  # on any number of cores
     client = start()
 
     def fail(self: ModelEncoders, images: Any, *args: Any) -> Any:
